@@ -1,0 +1,60 @@
+"""Which model is tuned: one that ships with Furrow, a folder, or a repository of the Hugging Face hub."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from furrow.components.config import Config
+from furrow.components.errors import RequestError, did_you_mean
+
+BUILT_IN = {"seedling": Path(__file__).parent / "builtin" / "seedling"}
+"""Models that ship with Furrow: name -> folder."""
+
+DTYPES = ("auto", "float32", "float16", "bfloat16")
+
+
+class BaseModelConfig(Config):
+    """Exactly one of `builtin`, `path` and `huggingface_id`."""
+
+    builtin: str | None = None
+    """A model that ships with Furrow: `seedling` (Llama architecture, about 4 M parameters, knows a garden almanac)."""
+    path: str | None = None
+    """A folder with config.json, safetensors and a tokenizer."""
+    huggingface_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?$")] | None = None
+    """A repository of the hub, e.g. `meta-llama/Llama-3.2-3B-Instruct`; gated ones need HF_TOKEN in the environment."""
+    revision: str | None = None
+    """Branch, tag or commit of the repository; default: its main branch."""
+    torch_dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
+    """Number type of the frozen weights; auto takes what `hardware` chose for the device."""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        given = [name for name in ("builtin", "path", "huggingface_id") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(f"exactly one of builtin, path, huggingface_id is wanted, got {', '.join(given) or 'none'}")
+        if self.builtin is not None and self.builtin not in BUILT_IN:
+            raise ValueError(f"there is no built-in model {self.builtin!r}; {did_you_mean(self.builtin, BUILT_IN)}")
+        return self
+
+    @property
+    def label(self) -> str:
+        """What a person calls it."""
+        return self.huggingface_id or self.path or f"builtin: {self.builtin}"
+
+
+def source_of(config: BaseModelConfig) -> str:
+    """What `from_pretrained` takes: a folder's path or a hub id. Loads nothing.
+
+    Raises RequestError when a folder that is named does not hold a model.
+    """
+    if config.huggingface_id is not None:
+        return config.huggingface_id
+    folder = BUILT_IN[config.builtin] if config.builtin is not None else Path(os.path.expanduser(str(config.path)))
+    if not (folder / "config.json").is_file():
+        raise RequestError(f"{folder} holds no model: there is no config.json", where="base_model.path",
+                           remedy="name a folder that save_pretrained wrote, or give huggingface_id")
+    return str(folder)
