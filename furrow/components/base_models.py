@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -30,12 +29,18 @@ class BaseModelConfig(Config):
     """Branch, tag or commit of the repository; default: its main branch."""
     torch_dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
     """Number type of the frozen weights; auto takes what `hardware` chose for the device."""
+    init: Literal["pretrained", "random"] = "pretrained"
+    """random keeps only config.json and the tokenizer and begins with fresh weights: for pre-training from scratch."""
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
         given = [name for name in ("builtin", "path", "huggingface_id") if getattr(self, name) is not None]
         if len(given) != 1:
-            raise ValueError(f"exactly one of builtin, path, huggingface_id is wanted, got {', '.join(given) or 'none'}")
+            raise ValueError(
+                f"exactly one of builtin, path, huggingface_id is wanted, got {', '.join(given) or 'none'}"
+            )
+        if self.revision is not None and self.huggingface_id is None:
+            raise ValueError("revision belongs to a huggingface_id")
         if self.builtin is not None and self.builtin not in BUILT_IN:
             raise ValueError(f"there is no built-in model {self.builtin!r}; {did_you_mean(self.builtin, BUILT_IN)}")
         return self
@@ -53,8 +58,11 @@ def source_of(config: BaseModelConfig) -> str:
     """
     if config.huggingface_id is not None:
         return config.huggingface_id
-    folder = BUILT_IN[config.builtin] if config.builtin is not None else Path(os.path.expanduser(str(config.path)))
+    folder = BUILT_IN[config.builtin] if config.builtin is not None else Path(str(config.path)).expanduser()
     if not (folder / "config.json").is_file():
-        raise RequestError(f"{folder} holds no model: there is no config.json", where="base_model.path",
-                           remedy="name a folder that save_pretrained wrote, or give huggingface_id")
+        raise RequestError(
+            f"{folder} holds no model: there is no config.json",
+            where="base_model.path",
+            remedy="name a folder that save_pretrained wrote, or give huggingface_id",
+        )
     return str(folder)

@@ -2,11 +2,38 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 
 class Config(BaseModel):
-    """A closed set of settings. Verified in strict JSON mode (`model_validate_json`); the docstring under a field is its help."""
+    """A closed set of settings, verified in strict JSON mode (`model_validate_json`); docstrings are the help."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True,
-                              allow_inf_nan=False, protected_namespaces=())
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        use_attribute_docstrings=True,
+        allow_inf_nan=False,
+        protected_namespaces=(),
+    )
+
+    not_here: ClassVar[Mapping[str, str]] = {}
+    """Keys that a user may well expect here and that do not exist: name -> why, and what to do instead."""
+
+
+@dataclass(frozen=True)
+class NoEffect:
+    """Marks a field that other trainers have and that changes nothing here; `why` is said when it is given."""
+
+    why: str
+
+
+def problem_at(key: str, message: str, given: Any) -> ValidationError:
+    """What a validator raises to blame one key below its own place, e.g. `type` of a mapping."""
+    wrong = PydanticCustomError("refused", "{message}", {"message": message})
+    return ValidationError.from_exception_data("Config", [InitErrorDetails(type=wrong, loc=(key,), input=given)])

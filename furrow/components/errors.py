@@ -1,4 +1,4 @@
-"""The one family of errors that the user can mend: shown without a traceback, saying where, what, and what to do next."""
+"""The one family of errors that the user can mend: shown without a traceback, saying where, what, and what to do."""
 
 from __future__ import annotations
 
@@ -46,5 +46,6 @@ def did_you_mean(given: str, allowed: Iterable[str]) -> str:
 
 def missing_package(package: str, extra: str, purpose: str) -> FurrowError:
     """The error for an optional package that is not installed: `extra` is the extra of furrow that brings it."""
-    return FurrowError(f"{purpose} needs the package {package!r}, which is not installed",
-                       remedy=f"pip install 'furrow[{extra}]'")
+    return FurrowError(
+        f"{purpose} needs the package {package!r}, which is not installed", remedy=f"pip install 'furrow[{extra}]'"
+    )

@@ -1,4 +1,4 @@
-"""What happened, as one stream of small typed events. Whoever wants to know subscribes; nobody who emits knows who listens."""
+"""What happened, as one stream of small typed events. Whoever wants to know subscribes; who emits knows no listener."""
 
 from __future__ import annotations
 

@@ -15,12 +15,13 @@ class GenerationConfig(Config):
     max_new_tokens: Annotated[int, Field(ge=1)] = 128
     """Most tokens that one answer may have. Guide: 50-200."""
     temperature: Annotated[float, Field(ge=0)] = 0.0
-    """0 is greedy: always the likeliest token, so that an answer can be repeated. 0.1-1.0 samples, higher is more varied."""
+    """0 is greedy: always the likeliest token, an answer that can be repeated. Guide: 0.1-1.0, more is more varied."""
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Nucleus sampling: only the likeliest tokens that together have this probability. Acts when temperature > 0."""
     top_k: Annotated[int, Field(ge=0)] = 0
     """Only the k likeliest tokens; 0 takes all. Acts when temperature > 0."""
     repetition_penalty: Annotated[float, Field(gt=0)] = 1.0
-    """Divides the positive (multiplies the negative) logits of tokens already in the text; 1.0 changes nothing. Guide: 1.0-1.2."""
-    seed: int = 42
+    """Divides the positive (multiplies the negative) logits of tokens already in the text. 1.0: no change.
+    Guide: 1.0-1.2."""
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 42
     """Seed of the sampling, so that a sampled answer can be repeated."""

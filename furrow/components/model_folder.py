@@ -36,20 +36,27 @@ def recognise(path: Path) -> ModelFolder:
     """
     path = Path(path)
     if not path.exists():
-        raise RequestError(f"{path} does not exist", remedy="name a final_model, an adapter, a checkpoint or a merged folder")
+        raise RequestError(
+            f"{path} does not exist", remedy="name a final_model, an adapter, a checkpoint or a merged folder"
+        )
     for inner in (path, path / "final_model", path / "model"):
         if (inner / "adapter_config.json").is_file():
             return ModelFolder(inner, "adapter", _base_of(inner))
         if (inner / "config.json").is_file():
             return ModelFolder(inner, "weights")
-    raise RequestError(f"{path} holds no model: neither config.json nor adapter_config.json is there",
-                       remedy="name a final_model, an adapter, a checkpoint or a merged folder")
+    raise RequestError(
+        f"{path} holds no model: neither config.json nor adapter_config.json is there",
+        remedy="name a final_model, an adapter, a checkpoint or a merged folder",
+    )
 
 
 def _base_of(adapter: Path) -> str:
     from furrow.components.base_models import BUILT_IN
 
-    settings = json.loads((adapter / "adapter_config.json").read_text())
+    try:
+        settings = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise RequestError(f"{adapter}/adapter_config.json is damaged: {error}") from error
     base = settings.get("base_model_name_or_path")
     if not base:
         raise RequestError(f"{adapter}/adapter_config.json names no base model", remedy="add base_model_name_or_path")

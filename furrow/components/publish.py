@@ -30,7 +30,7 @@ def publishing(destination: Path, *, overwrite: bool = False) -> Iterator[Path]:
     """
     destination = Path(destination)
     refuse_existing(destination, overwrite)
-    destination.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(destination.parent)
     staging = destination.parent / f".{destination.name}.partial-{os.getpid()}"
     remove(staging)
     try:
@@ -47,6 +47,18 @@ def refuse_existing(destination: Path, overwrite: bool) -> None:
     """Raise RequestError if `destination` is there and may not be replaced. Ask before the work, not after it."""
     if not overwrite and (destination.exists() or destination.is_symlink()):
         raise RequestError(f"{destination} exists already", remedy="choose another place, or say --overwrite")
+
+
+def make_folder(folder: Path) -> None:
+    """Makes the folder and those above it. Raises RequestError where a file is in the way or writing is not allowed."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RequestError(
+            f"the folder {folder} cannot be made: {error.strerror}", remedy="choose another place to write to"
+        ) from error
+    if not os.access(folder, os.W_OK):
+        raise RequestError(f"the folder {folder} may not be written to", remedy="choose another place to write to")
 
 
 def publish_text(destination: Path, text: str, *, overwrite: bool = True) -> None:

@@ -16,7 +16,7 @@ class Row:
 
 
 class Segment(NamedTuple):
-    """A piece of rendered text. `learned`: the model is trained to write it. `end`: the model's end token, text is ''."""
+    """A piece of rendered text. `learned`: the model is trained to write it. `end`: its end token, text ''."""
 
     text: str
     learned: bool = False

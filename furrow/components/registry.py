@@ -31,7 +31,7 @@ BUILT_IN: dict[tuple[str, str], str] = {
     ("model_app", "llama_cpp"): "furrow.components.model_app.llama_cpp.component:COMPONENT",
     ("model_app", "ollama"): "furrow.components.model_app.ollama.component:COMPONENT",
     ("tracker", "jsonl"): "furrow.components.tracker.jsonl:COMPONENT",
-    ("tracker", "tensorboard"): "furrow.components.tracker.tensorboard:COMPONENT",
+    ("tracker", "tensorboard"): "furrow.components.tracker.tensorboard.component:COMPONENT",
 }
 
 SLOTS = tuple(dict.fromkeys(slot for slot, _ in BUILT_IN))
@@ -39,7 +39,7 @@ SLOTS = tuple(dict.fromkeys(slot for slot, _ in BUILT_IN))
 
 @dataclass(frozen=True, kw_only=True)
 class Component:
-    """What the table's row points at: light, so that a strategy can be verified without the packages that do the work."""
+    """What the table's row points at: light, so that a strategy is verified without the packages that do the work."""
 
     summary: str
     """One line for `components list`."""
@@ -85,7 +85,7 @@ def claims(slot: str) -> dict[str, list[Claim]]:
 def find(slot: str, name: str) -> Component:
     """The component of that slot and type; only its light module is imported.
 
-    Raises RequestError for an unknown type or one that two packages claim, FurrowError for a plugin that cannot be loaded.
+    Raises RequestError for an unknown type or one that two packages claim, FurrowError for a plugin that does not load.
     """
     known = claims(slot)
     if name not in known:
@@ -97,11 +97,15 @@ def find(slot: str, name: str) -> Component:
     try:
         component = _load(claim.target)
     except Exception as error:  # a plugin may fail in any way; only the strategy that names it is hurt
-        raise FurrowError(f"{slot} type {name!r} of package {claim.package} cannot be loaded: {type(error).__name__}: {error}",
-                          remedy=f"mend or uninstall {claim.package}") from error
+        raise FurrowError(
+            f"{slot} type {name!r} of package {claim.package} cannot be loaded: {type(error).__name__}: {error}",
+            remedy=f"mend or uninstall {claim.package}",
+        ) from error
     if not isinstance(component, Component):
-        raise FurrowError(f"{slot} type {name!r} of package {claim.package} is not a Component ({claim.target})",
-                          remedy=f"mend or uninstall {claim.package}")
+        raise FurrowError(
+            f"{slot} type {name!r} of package {claim.package} is not a Component ({claim.target})",
+            remedy=f"mend or uninstall {claim.package}",
+        )
     return component
 
 

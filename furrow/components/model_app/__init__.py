@@ -12,5 +12,5 @@ class ModelApp(Protocol):
     """The factory takes the config and a `Served` (what to answer with)."""
 
     def answer(self, prompt: str, generation: GenerationConfig, stop: Sequence[str]) -> Iterator[str]:
-        """Pieces of the answer to an already rendered prompt, as they come. Stop texts and the end token are not in it."""
+        """Pieces of the answer to an already rendered prompt, as they come, without stop texts and end token."""
         ...

@@ -18,7 +18,7 @@ class PromptTemplate(Protocol):
     """Texts that end an answer, beside the end token."""
 
     def train_segments(self, row: Row) -> list[Segment]:
-        """The row as the model will see it, each piece marked learned or not. RequestError names a row that does not fit."""
+        """The row as the model will see it, each piece learned or not. RequestError names a row that does not fit."""
         ...
 
     def prompt(self, messages: Sequence[Message]) -> str:

@@ -1,0 +1,80 @@
+"""How text becomes token ids: in one place, so that training, completing and comparing see the same ids."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from furrow.components.errors import FurrowError
+from furrow.components.records import Segment
+
+
+def beginning_of_sequence(tokenizer: Any) -> list[int]:
+    """What the tokenizer puts before every text: `[bos_token_id]` or nothing. Found by encoding an empty text."""
+    ids = list(tokenizer("").input_ids)
+    return ids[:1] if ids and ids[0] == tokenizer.bos_token_id else []
+
+
+def prompt_ids(tokenizer: Any, text: str) -> list[int]:
+    """Token ids of a rendered prompt, BOS first where the model wants one. Nothing is appended."""
+    return beginning_of_sequence(tokenizer) + _encode(tokenizer, text)
+
+
+def end_token_id(tokenizer: Any, end_of_turn: str | None) -> int:
+    """The id of the token that ends an answer: the template's own, else the tokenizer's eos.
+
+    Raises FurrowError when there is none: a model that never learns to stop answers without end.
+    """
+    if end_of_turn is None:
+        if tokenizer.eos_token_id is None:
+            raise FurrowError(
+                "the tokenizer has no end-of-sequence token", remedy="set eos_token in tokenizer_config.json"
+            )
+        return int(tokenizer.eos_token_id)
+    ids = _encode(tokenizer, end_of_turn)
+    if len(ids) != 1:
+        raise FurrowError(
+            f"the chat template ends an answer with {end_of_turn!r}, which is no single token of this tokenizer",
+            remedy="use prompt_template.format, or add it to the tokenizer as a special token",
+        )
+    return ids[0]
+
+
+def segment_ids(tokenizer: Any, segments: Sequence[Segment], end_id: int) -> tuple[list[int], list[bool]]:
+    """Token ids of a rendered row, and for each whether it is learned; BOS (never learned) first where wanted.
+
+    A piece is tokenised in the light of what stands before it, as the whole text would be, wherever that leaves the
+    tokens before it as they are; so an answer begins with the very tokens that a model continuing the prompt would
+    write. Where it would not (the tokenizer joins letters across the border), the piece is tokenised by itself.
+    """
+    ids = beginning_of_sequence(tokenizer)
+    learned = [False] * len(ids)
+    text, text_ids = "", list[int]()
+    for run_text, run_learned, run_end in _runs(segments):
+        if run_text:
+            joint = _encode(tokenizer, text + run_text)
+            new = joint[len(text_ids) :] if joint[: len(text_ids)] == text_ids else _encode(tokenizer, run_text)
+            text, text_ids = text + run_text, text_ids + new
+            ids += new
+            learned += [run_learned] * len(new)
+        if run_end:
+            ids.append(end_id)
+            learned.append(True)
+            text += str(tokenizer.convert_ids_to_tokens(end_id))
+            text_ids = [*text_ids, end_id]
+    return ids, learned
+
+
+def _runs(segments: Sequence[Segment]) -> list[Segment]:
+    """Neighbours of the same kind joined: what a server tokenises in one go is tokenised in one go here."""
+    runs: list[Segment] = []
+    for segment in segments:
+        if runs and not runs[-1].end and not segment.end and runs[-1].learned == segment.learned:
+            runs[-1] = Segment(runs[-1].text + segment.text, segment.learned)
+        else:
+            runs.append(segment)
+    return runs
+
+
+def _encode(tokenizer: Any, text: str) -> list[int]:
+    return list(tokenizer(text, add_special_tokens=False).input_ids)

@@ -1,0 +1,64 @@
+"""What every test may use: the command line, in this process or in one of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from furrow.cli import main
+
+ROOT = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def root() -> Path:
+    """The checkout."""
+    return ROOT
+
+
+@pytest.fixture
+def furrow(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Ended]]:
+    """`furrow("strategies", "list")` runs the command line in this process, from the checkout."""
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # as the command line does, but undone afterwards
+    handler = signal.getsignal(signal.SIGTERM)
+
+    def run(*arguments: str | Path) -> Ended:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main([str(argument) for argument in arguments])
+        shown = capsys.readouterr()
+        return Ended(int(ended.value.code or 0), shown.out, shown.err)
+
+    yield run
+    signal.signal(signal.SIGTERM, handler)
+
+
+@pytest.fixture
+def fresh_python() -> Callable[..., Ended]:
+    """`fresh_python("cli.py", "--help")` runs a new interpreter from the checkout; `path` comes first in PYTHONPATH."""
+
+    def run(*arguments: str | Path, path: Sequence[Path] = ()) -> Ended:
+        folders = [*map(str, path), *filter(None, [os.environ.get("PYTHONPATH")])]
+        environment = {**os.environ, "COLUMNS": "120", "PYTHONPATH": os.pathsep.join(folders)}
+        command = [sys.executable, *map(str, arguments)]
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
+        return Ended(done.returncode, done.stdout, done.stderr)
+
+    return run
