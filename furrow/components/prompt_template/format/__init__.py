@@ -1,0 +1,1 @@
+"""The template that the guide's `prompt_template.format` describes."""
