@@ -1,0 +1,1 @@
+"""Exporter `ollama`: a GGUF, a Modelfile, and registration with a running Ollama."""
