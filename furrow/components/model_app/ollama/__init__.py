@@ -1,0 +1,1 @@
+"""Model app `ollama`: a model of a running Ollama server answers."""
