@@ -1,0 +1,180 @@
+"""The reference of every key, as Markdown: `python -m furrow.strategies.reference > docs/keys.md`."""
+
+from __future__ import annotations
+
+import json
+import sys
+import types
+import typing
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal, Union
+
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from furrow.components.config import Config
+from furrow.components.registry import find
+from furrow.strategies.errors import Path, dotted
+from furrow.strategies.interpolation import ENVIRONMENT
+from furrow.strategies.keys import Key, every_key, slot_of
+from furrow.strategies.moved_keys import MOVED, REWORDED, SHORT_FORMS
+from furrow.strategies.wiring import OfSlot
+
+_WORDS = {str: "text", bool: "true or false", int: "whole number", float: "number", type(None): ""}
+_SIGNS = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
+
+_HEAD = """# Keys of a strategy file
+
+Made by `python -m furrow.strategies.reference` from the classes that verify a strategy; do not edit.
+
+A file holds strategies by name: `name: {…}`, or `strategies: {name: {…}}`, or `strategies: [{name: …}]` (there, `title`
+is the name for people); each may have a `version`. A key with nothing after it means its default.
+`extends: other` begins with the keys of another strategy, of the same file or shipped. `${a.key}` repeats another value
+of the strategy, `${oc.env:NAME}` one of the environment (allowed are `FURROW_…` and {environment}; never one whose name
+smells of a secret).
+"""
+
+
+def reference() -> str:
+    """The whole page."""
+    parts = [_HEAD.replace("{environment}", ", ".join(f"`{name}`" for name in sorted(ENVIRONMENT)))]
+    keys = every_key()
+    top = [key for key in keys if len(key.path) == 1]
+    parts.append(_table("The strategy", "", top))
+    for key in keys:
+        if not key.is_block:
+            continue
+        for heading, summary, children in _sections(key, keys):
+            parts.append(_table(heading, summary, children))
+    parts.append(_written_elsewhere())
+    return "\n".join(parts)
+
+
+def _sections(block: Key, keys: Sequence[Key]) -> Iterator[tuple[str, str, list[Key]]]:
+    """One table a block; where its `type` decides about the keys, one table a type."""
+    slot, title = slot_of(block.field), f"`{dotted(block.path)}`"
+    children = [key for key in keys if key.path[:-1] == block.path]
+    if slot and not slot.flat:
+        config = [key for key in keys if key.path[:-1] == (*block.path, "config")]
+        for name, component in slot.choices().items():
+            mine = [key for key in config if key.variant == name]
+            yield f"`{dotted(block.path)}.config` of type `{name}`", component.summary, mine
+        return
+    variants = list(dict.fromkeys(key.variant for key in children))
+    if slot:
+        variants = list(slot.choices())
+    for variant in variants:
+        mine = [key for key in children if key.variant == variant]
+        heading = f"{title} of type `{variant}`" if variant else title
+        summary = find(slot.slot, variant).summary if slot and variant else (mine[0].owner.__doc__ or "")
+        yield heading, summary, mine
+
+
+def _table(heading: str, summary: str, keys: Sequence[Key]) -> str:
+    lines = [f"## {heading}", ""]
+    if summary:
+        lines += [_one_line(summary), ""]
+    if not keys:
+        return "\n".join([*lines, "No settings.", ""])
+    lines += ["| key | value | default | meaning |", "|---|---|---|---|"]
+    for key in keys:
+        meaning = _one_line(key.field.description or "")
+        if key.no_effect:
+            meaning += f" **Has no effect**: {key.no_effect}."
+        cells = (f"`{key.name}`", _value(key), _default(key), meaning)
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join([*lines, ""])
+
+
+def _written_elsewhere() -> str:
+    lines = ["## Keys that are taken elsewhere", "", "| written as | taken as |", "|---|---|"]
+    rows: list[tuple[Path, Path]] = [((name,), target) for name, target in SHORT_FORMS.items()]
+    rows += list(MOVED.items()) + [(path, target) for path, (target, _) in REWORDED.items()]
+    lines += [
+        f"| `{_short(source)}` | `{_short(target) if len(source) > 1 else dotted(target)}` |" for source, target in rows
+    ]
+    return "\n".join([*lines, ""])
+
+
+def _short(path: tuple[str | int, ...]) -> str:
+    """`components.fine_tuner.config.method.r` is also said `method.r`."""
+    for name, target in SHORT_FORMS.items():
+        if path[: len(target)] == target and name != "optimization":
+            return dotted((name, *path[len(target) :]))
+    return dotted(path)
+
+
+def _value(key: Key) -> str:
+    slot = slot_of(key.field)
+    if slot:
+        return "type: " + ", ".join(f"`{name}`" for name in slot.choices())
+    extra = key.field.json_schema_extra
+    if callable(extra):
+        described: dict[str, Any] = {}
+        extra(described)
+        return ", ".join(f"`{name}`" for name in described["enum"])
+    bounds = ", ".join(_bounds(key.field.metadata) + _bounds(_inner_metadata(key.field.annotation)))
+    words = _type(key.field.annotation)
+    return f"{words} {bounds}" if bounds else words
+
+
+def _type(annotation: Any) -> str:
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if annotation in _WORDS:
+        return _WORDS[annotation]
+    if origin is typing.Annotated:
+        return _type(arguments[0])
+    if origin is Literal:
+        return ", ".join(f"`{value}`" if str(value).isprintable() else f"`{value!r}`" for value in arguments)
+    if origin in (Union, types.UnionType):
+        words = dict.fromkeys(word for word in map(_type, arguments) if word)
+        return " or ".join(words)
+    if origin in (tuple, list):
+        return f"list of {_type(arguments[0])}"
+    if origin is dict:
+        return f"{_type(arguments[0])} → {_type(arguments[1])}"
+    if isinstance(annotation, type) and issubclass(annotation, Config):
+        return "block"
+    return str(getattr(annotation, "__name__", annotation))
+
+
+def _bounds(metadata: list[Any]) -> list[str]:
+    return [
+        f"{sign} {getattr(mark, name)}"
+        for mark in metadata
+        for name, sign in _SIGNS.items()
+        if getattr(mark, name, None) is not None
+    ]
+
+
+def _inner_metadata(annotation: Any) -> list[Any]:
+    """Bounds inside `Annotated[…] | None` and `tuple[Annotated[…], …]`."""
+    if typing.get_origin(annotation) is typing.Annotated:
+        found = []
+        for mark in typing.get_args(annotation)[1:]:
+            found += mark.metadata if isinstance(mark, FieldInfo) else [mark]
+        return found
+    if typing.get_origin(annotation) is dict:
+        return []
+    return [
+        mark for part in typing.get_args(annotation) if not isinstance(part, OfSlot) for mark in _inner_metadata(part)
+    ]
+
+
+def _default(key: Key) -> str:
+    if key.is_block:
+        return ""
+    if key.field.is_required():
+        return "required"
+    value = key.field.get_default(call_default_factory=True, validated_data={})
+    if value is None or value is PydanticUndefined or value == "":
+        return ""
+    return f"`{json.dumps(value, default=list, ensure_ascii=False)}`".replace('"', "")
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+if __name__ == "__main__":
+    sys.stdout.write(reference())

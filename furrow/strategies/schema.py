@@ -1,0 +1,168 @@
+"""What a strategy is: typed, complete, every component chosen. Knows nothing about files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, get_args
+
+from pydantic import Field, field_validator
+from pydantic.json_schema import SkipJsonSchema
+
+from furrow.components.config import Config
+from furrow.components.errors import did_you_mean
+from furrow.components.generation import GenerationConfig
+from furrow.components.registry import find
+from furrow.strategies.wiring import OfSlot, Wired
+
+__all__ = ["DatasetConfig", "ExportConfig", "MonitoringConfig", "PreprocessingConfig", "Strategy", "Wired"]
+
+FINE_TUNER = OfSlot("fine_tuner", default="pytorch")
+MODEL_APP = OfSlot("model_app", default="transformers")
+READER = OfSlot("dataset_reader", flat=True)
+SPLITTER = OfSlot("dataset_splitter", flat=True, default="random")
+TEMPLATE = OfSlot("prompt_template", flat=True, default="chat", type_by_key=(("format", "format"),))
+
+Tokens = Annotated[int, Field(ge=1)]
+
+
+class ComponentsConfig(Config):
+    """Which component does the tuning, and which one answers."""
+
+    fine_tuner: Annotated[Wired, FINE_TUNER] = Field(default_factory=lambda: FINE_TUNER.wire({}))
+    """What makes the model: `{type, config}`. Default: pytorch."""
+    model_app: Annotated[Wired, MODEL_APP] = Field(default_factory=lambda: MODEL_APP.wire({}))
+    """What answers with it: `{type, config}`. Default: transformers."""
+
+
+class DatasetConfig(Config):
+    """Where the rows come from. Relative paths are relative to the folder in which the command runs."""
+
+    train_file: str | None = None
+    """Rows to learn: .jsonl, .json or .csv. Default: what `--train-dataset` names."""
+    eval_file: str | None = None
+    """Rows to measure on, never learned. Default: what `--eval-dataset` names."""
+    eval_split: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+    """Share of train_file that is kept for measuring where there is no eval_file; 0.1 is usual. Default: 0.1 where
+    `eval_strategy` asks for evaluations and there is no eval_file, else 0."""
+    reader: Annotated[Wired, READER] | None = None
+    """What reads the files: `{type, …}`. Default: by the file's ending."""
+    splitter: Annotated[Wired, SPLITTER] = Field(default_factory=lambda: SPLITTER.wire({}))
+    """What splits train_file by eval_split: `{type, …}`. Default: random."""
+
+
+class PreprocessingConfig(Config):
+    """What happens to rows before they are learned. Whatever is dropped or cut is counted and said."""
+
+    max_length: Tokens | None = None
+    """Most tokens of one example; longer ones are cut at the end, and dropped where nothing is left of the answer.
+    Default: what the model can take, at most 2,048."""
+    max_input_length: Tokens | None = None
+    """Most tokens of the prompt; of a longer one the end stays. Default: as max_length allows."""
+    max_output_length: Tokens | None = None
+    """Most tokens of the answer; of a longer one the beginning stays. Default: as max_length allows."""
+    remove_duplicates: bool = False
+    """Drop rows that are equal to an earlier one."""
+    filter_quality: bool = False
+    """Drop rows that fixed rules find broken: an empty question or answer, garbled text, endless repetition."""
+    shuffle: bool = True
+    """Learn the rows in a new random order every epoch; false keeps the order of the file."""
+    seed: Annotated[int, Field(ge=0, lt=2**32)] | None = None
+    """Seed of that order. Default: training_args.seed."""
+
+
+def quantizations() -> tuple[str, ...]:
+    """The number types that the exporter `gguf` writes; it alone knows them."""
+    return get_args(find("exporter", "gguf").config.model_fields["quantization"].annotation)
+
+
+def _list_quantizations(schema: dict[str, Any]) -> None:
+    schema["enum"] = list(quantizations())
+
+
+class ExportConfig(Config):
+    """What is made of the model after training."""
+
+    to_merged: bool = False
+    """One folder of whole weights (safetensors), the adapter added to its base."""
+    to_gguf: bool = False
+    """One GGUF file for llama.cpp."""
+    to_gguf_adapter: bool = False
+    """The LoRA adapter alone as a GGUF file."""
+    to_ollama: bool = False
+    """GGUF and Modelfile, registered where an Ollama server answers."""
+    quantization: Annotated[str, Field(json_schema_extra=_list_quantizations)] = "q8_0"
+    """Number type of the GGUF's weights: f32, f16, bf16, q8_0 or a k-quant such as q4_k_m. Default: q8_0, which answers
+    as the model does at half the size of f16."""
+    model_name: Annotated[str, Field(min_length=1)] | None = None
+    """What the server and the metadata call the model. Default: the name of the strategy."""
+
+    @field_validator("quantization")
+    @classmethod
+    def _known_to_the_exporter(cls, name: str) -> str:
+        allowed = quantizations()
+        if name.lower() not in allowed:
+            raise ValueError(f"there is no number type {name!r}; {did_you_mean(name, allowed)}")
+        return name.lower()
+
+
+class MonitoringConfig(Config):
+    """Where the events of a training go."""
+
+    track_training_metrics: bool = True
+    """Write metrics.jsonl into the run folder, one event a line."""
+    log_tensorboard: bool = False
+    """Write TensorBoard files into the run folder; needs the extra `tensorboard`."""
+
+
+class Strategy(Config):
+    """One entry of a strategy file, every default filled in."""
+
+    key: SkipJsonSchema[str] = Field(exclude=True)
+    """The name under which it stands in its file."""
+    name: str = ""
+    """Its name for people."""
+    description: str = ""
+    """What it is for."""
+    components: ComponentsConfig = Field(default_factory=ComponentsConfig)
+    """The components that do the work."""
+    dataset: DatasetConfig = Field(default_factory=DatasetConfig)
+    """Where the rows come from."""
+    data_preprocessing: PreprocessingConfig = PreprocessingConfig()
+    """What happens to rows before they are learned."""
+    prompt_template: Annotated[Wired, TEMPLATE] = Field(default_factory=lambda: TEMPLATE.wire({}))
+    """How a row becomes text: `{type, …}`. Default: format where the key `format` is given, else chat."""
+    generation: GenerationConfig = GenerationConfig()
+    """How the model answers."""
+    export: ExportConfig = ExportConfig()
+    """What is made of the model after training."""
+    monitoring: MonitoringConfig = MonitoringConfig()
+    """Where the events of a training go."""
+
+    @property
+    def title(self) -> str:
+        """What a person reads: its name, or its key where it has none."""
+        return self.name or self.key
+
+    @property
+    def fine_tuner(self) -> Wired:
+        return self.components.fine_tuner
+
+    @property
+    def model_app(self) -> Wired:
+        return self.components.model_app
+
+    @property
+    def model_name(self) -> str:
+        """What exports call the model."""
+        return self.export.model_name or self.key
+
+    @property
+    def output_dir(self) -> Path:
+        """The run folder: `training_args.output_dir`, or `fine_tuned_models/<key>` where the fine-tuner has none."""
+        arguments = getattr(self.fine_tuner.config, "training_args", None)
+        return Path(getattr(arguments, "output_dir", None) or default_output_dir(self.key)).expanduser()
+
+
+def default_output_dir(key: str) -> str:
+    """Where a strategy trains when it does not say."""
+    return f"fine_tuned_models/{key}"

@@ -1,0 +1,75 @@
+"""`--set key=value`."""
+
+from __future__ import annotations
+
+import pytest
+
+TEXT = "a: {method: {r: 4}, training_args: {learning_rate: 1e-4, max_steps: 5}, generation: {temperature: 0.3}}"
+
+
+@pytest.mark.parametrize(
+    ("override", "path", "value"),
+    [
+        ("training_args.learning_rate=1e-3", "fine_tuner.config.training_args.learning_rate", 1e-3),
+        ("components.fine_tuner.config.training_args.max_steps=9", "fine_tuner.config.training_args.max_steps", 9),
+        ("method.r=8", "fine_tuner.config.method.r", 8),
+        ("method.target_modules=[q_proj, v_proj]", "fine_tuner.config.method.target_modules", ("q_proj", "v_proj")),
+        ("hardware.device=cpu", "fine_tuner.config.hardware.device", "cpu"),
+        ("optimization.mixed_precision=no", "fine_tuner.config.hardware.optimization.mixed_precision", "no"),
+        ("objective=pretrain", "fine_tuner.config.objective.type", "pretrain"),
+        ("base_model=org/model", "fine_tuner.config.base_model.huggingface_id", "org/model"),
+        ("base_model=./here", "fine_tuner.config.base_model.path", "./here"),
+        ("base_model=builtin:seedling", "fine_tuner.config.base_model.builtin", "seedling"),
+        ("dataset.train_file=my rows.jsonl", "dataset.train_file", "my rows.jsonl"),
+        ("generation.temperature=null", "generation.temperature", 0.0),
+        ("training_args.temperature=0.8", "generation.temperature", 0.8),
+        ("components.model_app=ollama", "model_app.type", "ollama"),
+        ("export.to_gguf=true", "export.to_gguf", True),
+        ("prompt_template.system=Note: be *brief*", "prompt_template.config.system", "Note: be *brief*"),
+        ("prompt_template.format={input} => {output}", "prompt_template.config.format", "{input} => {output}"),
+        ('prompt_template.stop_sequences=["\\n", "###"]', "prompt_template.config.stop_sequences", ("\n", "###")),
+        ("prompt_template.system=a=b", "prompt_template.config.system", "a=b"),
+    ],
+)
+def test_sets_one_key(override, path, value, load_text):
+    found = load_text(TEXT, [override]).strategy
+    for step in path.split("."):
+        found = getattr(found, step)
+    assert found == value
+
+
+def test_the_last_one_wins_and_the_rest_of_the_file_stays(load_text):
+    config = load_text(TEXT, ["method.r=8", "method.r=2"]).strategy.fine_tuner.config
+    assert (config.method.r, config.training_args.max_steps) == (2, 5)
+
+
+@pytest.mark.parametrize(
+    ("override", "problem"),
+    [
+        (
+            "training_args.lr=1e-3",
+            "--set training_args.lr=1e-3: training_args.lr: is not known; did you mean 'learning_rate'? "
+            "see `strategies schema` for all keys",
+        ),
+        (
+            "training_args.num_train_epochs=5-10",
+            "--set training_args.num_train_epochs=5-10: training_args.num_train_epochs: "
+            "one number is wanted, and '5-10' is a range; write for example 5",
+        ),
+        ("method.r=0", "--set method.r=0: method.r: must be at least 1, got 0"),
+        (
+            "training_args.seed=010",
+            "--set training_args.seed=010: training_args.seed: YAML reads 010 as an octal number; write 10, or '010' "
+            "for text",
+        ),
+        (
+            "name={x} ${y",
+            "--set name={x} ${y: name: a `${` begins a reference, which must be closed and plain; "
+            "write \\${ for the characters",
+        ),
+        ("novalue", "--set novalue: wanted is key=value, such as training_args.learning_rate=1e-4"),
+        ("=5", "--set =5: wanted is key=value, such as training_args.learning_rate=1e-4"),
+    ],
+)
+def test_a_mistake_is_blamed_on_the_option(override, problem, problems):
+    assert problems(TEXT, [override]) == [problem]

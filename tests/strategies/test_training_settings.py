@@ -1,0 +1,188 @@
+"""The typed settings of the fine-tuner: defaults that follow from others, other spellings, and contradictions."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from furrow.components.fine_tuner.pytorch.component import PyTorchConfig
+from furrow.components.fine_tuner.pytorch.hardware import HardwareConfig
+from furrow.components.fine_tuner.pytorch.hardware_checks import check_hardware, devices
+from furrow.components.fine_tuner.pytorch.method import LoraMethod
+from furrow.components.fine_tuner.pytorch.training_args import TrainingArgsConfig
+from furrow.components.fine_tuner.pytorch.training_args_elsewhere import NOT_HERE
+from furrow.strategies.moved_keys import ARGUMENTS, MOVED, REWORDED
+
+
+def fields_of_transformers():
+    """The names of TrainingArguments, read from the source: importing it takes many seconds."""
+    package = importlib.util.find_spec("transformers")
+    assert package and package.origin
+    tree = ast.parse((Path(package.origin).parent / "training_args.py").read_text(encoding="utf-8"))
+    [found] = [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "TrainingArguments"]
+    return {
+        node.target.id for node in found.body if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
+    }
+
+
+def test_every_name_of_transformers_is_taken_moved_or_refused_with_a_reason():
+    taken = set(TrainingArgsConfig.model_fields)
+    elsewhere = {path[-1] for path in (*MOVED, *REWORDED) if path[:-1] == ARGUMENTS}
+    names = {name for name in fields_of_transformers() if not name.startswith(("_", "framework", "VALID"))}
+    assert len(names) > 90
+    assert names - taken - elsewhere - set(NOT_HERE) == set()
+    assert not taken & set(NOT_HERE)
+
+
+@pytest.mark.parametrize(
+    ("text", "rate"),
+    [
+        ("a: {}", 2e-4),
+        ("a: {method: full}", 5e-5),
+        ("a: {method: {type: full}, training_args: {max_steps: 1}}", 5e-5),
+        ("a: {method: {r: 4}}", 2e-4),
+        ("a: {method: full, training_args: {learning_rate: 3e-3}}", 3e-3),
+    ],
+)
+def test_the_learning_rate_follows_from_the_method(text, rate, load_text):
+    assert load_text(text).strategy.fine_tuner.config.training_args.learning_rate == rate
+
+
+@pytest.mark.parametrize(
+    ("written", "alpha"),
+    [("{}", 32), ("{r: 4}", 8), ("{r: 64}", 128), ("{r: 8, alpha: 10}", 10), ("{r: 4, alpha: }", 8)],
+)
+def test_alpha_is_twice_the_rank_unless_it_is_given(written, alpha, load_text):
+    assert load_text(f"a: {{method: {written}}}").strategy.fine_tuner.config.method.alpha == alpha
+
+
+@pytest.mark.parametrize(
+    ("written", "modules"),
+    [
+        ("auto", "all-linear"),
+        ("all-linear", "all-linear"),
+        ("attention", "attention"),
+        ("[q_proj, v_proj]", ("q_proj", "v_proj")),
+    ],
+)
+def test_target_modules_are_a_list_or_a_group(written, modules, load_text):
+    config = load_text(f"a: {{method: {{target_modules: {written}}}}}").strategy.fine_tuner.config
+    assert config.method.target_modules == modules
+
+
+@pytest.mark.parametrize("written", ["q_proj", "[]", "[1]", "{q: 1}", "['']"])
+def test_other_target_modules_are_refused_once(written, problems):
+    [problem] = problems(f"a: {{method: {{target_modules: {written}}}}}")
+    assert problem.startswith("s.yaml:1: method.target_modules")
+
+
+def test_patterns_are_read(load_text):
+    config = load_text("a: {method: {rank_pattern: {q_proj: 4}, alpha_pattern: {'.*\\.0\\..*': 2.5}}}")
+    assert config.strategy.fine_tuner.config.method.rank_pattern == {"q_proj": 4}
+    assert config.strategy.fine_tuner.config.method.alpha_pattern == {".*\\.0\\..*": 2.5}
+
+
+@pytest.mark.parametrize(
+    ("written", "path", "value"),
+    [
+        ("bf16: true", "hardware.optimization.mixed_precision", "bf16"),
+        ("fp16: yes", "hardware.optimization.mixed_precision", "fp16"),
+        ("fp16: false", "hardware.optimization.mixed_precision", "auto"),
+        ("use_cpu: true", "hardware.device", "cpu"),
+        ("gradient_checkpointing: true", "hardware.optimization.gradient_checkpointing", True),
+        ("tf32: true", "hardware.precision.cuda.use_tf32", True),
+        ("evaluation_strategy: epoch", "training_args.eval_strategy", "epoch"),
+        ("optim: adamw_torch_fused", "training_args.optim", "adamw_torch"),
+        ("metric_for_best_model: loss", "training_args.metric_for_best_model", "eval_loss"),
+        ("num_train_epochs: 2", "training_args.num_train_epochs", 2.0),
+    ],
+)
+def test_the_spellings_of_transformers_are_understood(written, path, value, load_text):
+    found = load_text(f"a: {{training_args: {{{written}}}}}").strategy.fine_tuner.config
+    for step in path.split("."):
+        found = getattr(found, step)
+    assert found == value
+
+
+@pytest.mark.parametrize(
+    ("written", "wanted"),
+    [("tensorboard", True), ("[tensorboard]", True), ("none", False), ("[]", False), ("'no'", None), ("wandb", None)],
+)
+def test_report_to_is_tensorboard_or_nothing(written, wanted, load_text, problems):
+    text = f"a: {{training_args: {{report_to: {written}}}}}"
+    if wanted is None:
+        assert "is not known here; say it as monitoring.log_tensorboard" in problems(text)[0]
+    else:
+        assert load_text(text).strategy.monitoring.log_tensorboard is wanted
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "training_args: {load_best_model_at_end: true}",
+        "training_args: {eval_strategy: steps, load_best_model_at_end: true, greater_is_better: true}",
+        "hardware: {device: cuda, precision: {cuda: {use_bf16: false}}, optimization: {mixed_precision: bf16}}",
+        "hardware: {precision: {cuda: {use_bf16: true, use_fp16: true}}}",
+        "training_args: {warmup_ratio: 1.5}",
+        "training_args: {num_train_epochs: 0}",
+        "training_args: {per_device_train_batch_size: 0}",
+    ],
+)
+def test_contradictions_and_impossible_values_are_refused(text, problems):
+    assert len(problems(f"a: {{{text}}}")) == 1
+
+
+def test_warm_up_in_two_words_and_length_in_two_words_are_warned_about(load_text, said):
+    messages = said(
+        load_text("a: {training_args: {warmup_steps: 5, warmup_ratio: 0.1, max_steps: 9, num_train_epochs: 2}}")
+    )
+    assert any("warmup_ratio has no effect: warmup_steps is 5" in message for message in messages)
+    assert any("num_train_epochs has no effect: max_steps is 9" in message for message in messages)
+
+
+def test_an_evaluation_with_nothing_to_evaluate_on_is_warned_about(load_text, said):
+    loaded = load_text("a: {training_args: {eval_strategy: steps}, dataset: {eval_split: 0}}")
+    assert any("nothing to evaluate on" in message for message in said(loaded))
+    loaded = load_text("a: {training_args: {eval_strategy: steps}}")
+    assert loaded.strategy.dataset.eval_split == 0.1
+    loaded = load_text("a: {training_args: {eval_strategy: steps}}", ["dataset.eval_file=e.jsonl"])
+    assert loaded.strategy.dataset.eval_split == 0
+
+
+@pytest.mark.parametrize(
+    ("hardware", "device", "precision"),
+    [
+        ("{}", "cuda", "auto"),
+        ('{"optimization": {"mixed_precision": "no"}, "precision": {"cuda": {"use_bf16": true}}}', "cuda", "no"),
+        ('{"precision": {"cuda": {"use_bf16": true, "use_fp16": false}}}', "cuda", "bf16"),
+        ('{"precision": {"cuda": {"use_fp16": true, "use_bf16": false}}}', "cuda", "fp16"),
+        ('{"precision": {"cuda": {"use_fp16": true}}}', "cpu", "auto"),
+        ('{"precision": {"mps": {"use_fp16": false, "use_bf16": false}}}', "mps", "no"),
+        ('{"precision": {"cpu": {"use_fp16": false}}}', "cpu", "auto"),
+    ],
+)
+def test_the_precision_on_a_device_is_what_is_asked_for_there(hardware, device, precision):
+    assert HardwareConfig.model_validate_json(hardware).mixed_precision_on(device) == precision
+
+
+def test_a_device_that_is_not_there_fails_the_check_and_names_what_is():
+    def config(device, memory):
+        return PyTorchConfig.model_validate_json(f'{{"hardware": {{"device": "{device}", "memory_gb": {memory}}}}}')
+
+    assert "cpu" in list(devices())
+    absent = next(name for name in ("mps", "cuda") if name not in devices())
+    failed = [check for check in check_hardware(config(absent, 1)) if check.status == "failed"]
+    assert "cpu" in failed[0].remedy
+    [device, memory] = check_hardware(config("cpu", 1e9))
+    assert (device.status, memory.status) == ("passed", "warning")
+
+
+def test_configs_are_closed_and_frozen():
+    with pytest.raises(ValidationError):
+        LoraMethod.model_validate_json('{"rank": 4}')
+    with pytest.raises(ValidationError):
+        LoraMethod().r = 5
