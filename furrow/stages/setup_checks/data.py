@@ -1,0 +1,112 @@
+"""The dataset: its files parse, its rows fit the template, their lengths fit the limits, nothing is on both sides.
+
+It goes the way of `train` (the same reading, splitting, rendering and cutting), so that what passes here trains.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from furrow.components.checks import Check
+from furrow.components.prompt_template import PromptTemplate
+from furrow.components.records import Row
+from furrow.stages import wire
+from furrow.stages.examples import ExampleMaker, Prepared
+from furrow.stages.rows import Rows, leakage, listed, load_rows
+from furrow.stages.setup_checks.answers import answers
+from furrow.stages.setup_checks.tokenizer import LightTokenizer
+from furrow.stages.train import TOO_MANY_DROPPED, objective_of
+from furrow.strategies.files import Loaded
+from furrow.strategies.schema import Strategy
+
+MOST_ROWS = 5_000
+"""Rows of each side that are rendered and counted, spread evenly over the file: some 2 s of work."""
+STAND_IN = "{% for message in messages %}{{ message['role'] }}: {{ message['content'] }}\n{% endfor %}"
+"""A chat template for as long as the model's own is not here: it takes every conversation."""
+
+
+@dataclass(frozen=True)
+class NoTokenizerYet:
+    """`TokenizerFacts` of a base model that is still to be downloaded."""
+
+    chat_template: str | None = STAND_IN
+    bos_token: str | None = None
+    eos_token: str | None = None
+
+
+def check_data(loaded: Loaded, tokenizer: LightTokenizer | None) -> Iterator[Check]:
+    """Raises RequestError for a file that is not there and for the first bad row, by file:line."""
+    dataset = loaded.strategy.dataset
+    if dataset.train_file is None:
+        remedy = "give train --train-dataset FILE; to check it here, --set dataset.train_file=FILE"
+        yield Check("dataset", "warning", "the strategy names no rows to learn", remedy)
+        return
+    rows = load_rows(loaded, lambda event: None)
+    yield from _check_rows(rows, dataset.train_file, dataset.eval_file)
+    yield from answers("prompt template", _check_examples(loaded.strategy, rows, tokenizer))
+
+
+def _check_rows(rows: Rows, train_file: str, eval_file: str | None) -> Iterator[Check]:
+    measured = f", {len(rows.evaluation):,} to evaluate on" if rows.evaluation else ", none to evaluate on"
+    files = f"{train_file}" + (f" and {eval_file}" if eval_file else "")
+    doubles = f", {rows.duplicates:,} duplicates dropped" if rows.duplicates else ""
+    yield Check("dataset", "passed", f"{len(rows.train):,} rows to learn{measured}{doubles} ({files})")
+    if rows.dropped:
+        places = listed([f"{dropped.where} ({dropped.reason})" for dropped in rows.dropped])
+        yield Check("data quality", "warning", f"{len(rows.dropped):,} rows dropped by filter_quality: {places}")
+    if warning := leakage(rows):
+        yield Check("train/eval leakage", "warning", warning.message, warning.remedy or "")
+    elif rows.evaluation:
+        yield Check("train/eval leakage", "passed", "no row to evaluate on is learned")
+
+
+def _check_examples(strategy: Strategy, rows: Rows, tokenizer: LightTokenizer | None) -> Iterator[Check]:
+    facts = tokenizer or NoTokenizerYet()
+    template = None if objective_of(strategy) == "pretrain" else wire.prompt_template(strategy, facts)
+    maker = ExampleMaker(template, facts, strategy.data_preprocessing)
+    sides = [_spread(rows.train), _spread(rows.evaluation)]
+    sampled = (
+        f"a sample of {MOST_ROWS:,} rows" if max(map(len, (rows.train, rows.evaluation))) > MOST_ROWS else "all rows"
+    )
+    if tokenizer is None:
+        characters = [sum(len(piece.text) for piece in maker.segments(row)) for side in sides for row in side]
+        yield _fits(template, strategy, sampled)
+        found = f"median {_median(characters):,} characters, longest {max(characters):,}"
+        yield Check("lengths", "passed", found + "; tokens can be counted once the base model's tokenizer is here")
+        return
+    train, evaluation = (maker.prepare(side) for side in sides)
+    yield _fits(template, strategy, sampled)
+    yield from _check_lengths(train, evaluation, maker.max_length)
+
+
+def _fits(template: PromptTemplate | None, strategy: Strategy, sampled: str) -> Check:
+    what = "the column text is there" if template is None else f"the columns fit {strategy.prompt_template.type!r}"
+    return Check("prompt template", "passed", f"{what} in {sampled}")
+
+
+def _check_lengths(train: Prepared, evaluation: Prepared, most: int) -> Iterator[Check]:
+    lengths = [len(example.input_ids) for example in (*train.examples, *evaluation.examples)]
+    remedy = "raise data_preprocessing.max_length, or shorten the prompts"
+    if lengths:
+        found = f"median {_median(lengths):,} tokens, longest {max(lengths):,}, limit {most:,}"
+        yield Check("lengths", "passed", f"{found}; {train.learned_tokens / max(train.tokens, 1):.0%} are learned")
+    if dropped := [*train.dropped, *evaluation.dropped]:
+        count = len(train.dropped)
+        useless = not train.examples or count > TOO_MANY_DROPPED * (count + len(train.examples))
+        found = f"{len(dropped):,} rows lose their whole answer to the limit of {most:,}: {listed(dropped)}"
+        yield Check("rows too long", "failed" if useless else "warning", found, remedy)
+    if truncated := [*train.truncated, *evaluation.truncated]:
+        found = f"{len(truncated):,} rows are cut at {most:,} tokens: {listed(truncated)}"
+        yield Check("rows cut", "warning", found, remedy)
+
+
+def _spread(rows: Sequence[Row]) -> list[Row]:
+    """All of them, or MOST_ROWS at equal distances."""
+    count = min(len(rows), MOST_ROWS)
+    return [rows[number * len(rows) // count] for number in range(count)]
+
+
+def _median(values: Sequence[int]) -> int:
+    return int(statistics.median(values))

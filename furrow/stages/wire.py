@@ -1,0 +1,58 @@
+"""Builds what a strategy wires: the one place where stages ask the registry for factories."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from furrow.components.errors import FurrowError
+from furrow.components.exporter import Exporter
+from furrow.components.fine_tuner import FineTuner
+from furrow.components.model_app import ModelApp
+from furrow.components.prompt_template import PromptTemplate
+from furrow.components.registry import factory, find
+from furrow.components.served import Served
+from furrow.strategies.schema import MonitoringConfig, Strategy
+
+
+def fine_tuner(strategy: Strategy) -> FineTuner:
+    """The strategy's fine-tuner, nothing loaded yet."""
+    return factory(strategy.fine_tuner.component)(strategy.fine_tuner.config)
+
+
+def prompt_template(strategy: Strategy, tokenizer: Any) -> PromptTemplate:
+    """The strategy's template over the facts of this tokenizer."""
+    return factory(strategy.prompt_template.component)(strategy.prompt_template.config, tokenizer)
+
+
+def model_app(strategy: Strategy, served: Served) -> ModelApp:
+    """The strategy's app, its model loaded."""
+    return factory(strategy.model_app.component)(strategy.model_app.config, served)
+
+
+def trackers(monitoring: MonitoringConfig) -> list[str]:
+    """The types of the trackers that are asked for."""
+    asked = {"jsonl": monitoring.track_training_metrics, "tensorboard": monitoring.log_tensorboard}
+    return [kind for kind, is_asked in asked.items() if is_asked]
+
+
+def app(kind: str, served: Served) -> ModelApp:
+    """An app of that type with its default settings."""
+    component = find("model_app", kind)
+    return factory(component)(component.config(), served)
+
+
+def exporter(kind: str, **settings: Any) -> Exporter:
+    """The exporter of that type; settings that its config does not know are an error of the caller."""
+    component = find("exporter", kind)
+    return factory(component)(component.config(**settings))
+
+
+def load_tokenizer(source: str) -> Any:
+    """The tokenizer in a folder, or of a hub id. Raises FurrowError when there is none."""
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise FurrowError(f"no tokenizer can be loaded from {source}: {reason}") from error
