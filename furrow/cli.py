@@ -1,0 +1,313 @@
+"""The command line: every command parses, calls one stage and prints. Heavy imports happen inside the functions."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+import click
+
+from furrow import __version__
+from furrow.components.errors import FurrowError
+
+PATH = click.Path(path_type=Path)
+STRATEGY = click.option("--strategy", "name", required=True, metavar="NAME", help="Name of the strategy.")
+STRATEGY_FILE = click.option(
+    "--strategy-file", "file", type=PATH, metavar="FILE", help="Where it stands; without it, among those that ship."
+)
+JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace what an earlier call made there.")
+SET = click.option(
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a key: training_args.learning_rate=1e-4"
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="furrow")
+def cli() -> None:
+    """Furrow fine-tunes language models from a strategy file.
+
+    \b
+    furrow setup FILE --strategy NAME --verify-only   is everything there?
+    furrow train --strategy NAME                      train, verify, export
+    furrow complete "PROMPT" --strategy NAME          ask the trained model
+    furrow convert SRC DST --format gguf              another format
+    """
+
+
+@cli.command()
+@click.argument("file", type=PATH, required=False)
+@STRATEGY
+@SET
+@click.option("--verify-only", is_flag=True, help="Check and change nothing.")
+@click.option("--yes", is_flag=True, help="Download large models without asking.")
+@JSON
+def setup(
+    file: Path | None, name: str, overrides: tuple[str, ...], verify_only: bool, yes: bool, as_json: bool
+) -> None:
+    """Check that all a strategy needs is there, and provide what is missing."""
+    loaded = _load(name, file, overrides, {})
+    from furrow.screen.checks import ask, show_checks
+    from furrow.stages.setup import setup as run_setup
+
+    checks = run_setup(loaded, provide=not verify_only, ask=ask(yes))
+    sys.exit(show_checks(checks, as_json=as_json))
+
+
+@cli.command()
+@STRATEGY
+@STRATEGY_FILE
+@click.option("--train-dataset", type=PATH, metavar="F", help="Instead of dataset.train_file.")
+@click.option("--eval-dataset", type=PATH, metavar="F", help="Instead of dataset.eval_file.")
+@SET
+@click.option("--output-dir", type=PATH, metavar="D", help="Instead of training_args.output_dir.")
+@OVERWRITE
+@click.option("--dry-run", is_flag=True, help="Show three rows as the model will see them, and train nothing.")
+@JSON
+def train(
+    name: str,
+    file: Path | None,
+    train_dataset: Path | None,
+    eval_dataset: Path | None,
+    overrides: tuple[str, ...],
+    output_dir: Path | None,
+    overwrite: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Train a strategy, then make its exports."""
+    given = {
+        "dataset.train_file": train_dataset,
+        "dataset.eval_file": eval_dataset,
+        "training_args.output_dir": output_dir,
+    }
+    loaded = _load(name, file, overrides, given)
+    from furrow.screen.console import console
+    from furrow.screen.quiet import quieten_libraries
+    from furrow.screen.subscribers import showing
+
+    quieten_libraries()
+    with showing(console(), as_json=as_json) as emit:
+        for note in loaded.notes:
+            emit(note)
+        if dry_run:
+            from furrow.screen.dry_run import show_rows
+            from furrow.stages.train import dry_run as look
+
+            show_rows(*look(loaded, 3, emit), as_json=as_json)
+            return
+        from furrow.stages.train import train as run_training
+
+        run = run_training(loaded, overwrite=overwrite, emit=emit)
+    if not as_json:
+        click.echo(f"done: {run.final_model}  (report: {run.report})")
+
+
+@cli.command()
+@click.argument("prompt")
+@STRATEGY
+@STRATEGY_FILE
+@click.option("--compare", type=click.Choice(["base"]), help="Show the base model's answer beside it.")
+@click.option("--temperature", type=float, help="0 is greedy.")
+@click.option("--top-p", type=float)
+@click.option("--repetition-penalty", type=float)
+@click.option("--max-new-tokens", type=int)
+@click.option("--seed", type=int)
+@SET
+@JSON
+def complete(
+    prompt: str,
+    name: str,
+    file: Path | None,
+    compare: str | None,
+    overrides: tuple[str, ...],
+    as_json: bool,
+    **generation: float | None,
+) -> None:
+    """Answer PROMPT with the strategy's model."""
+    loaded = _load(name, file, overrides, {f"generation.{key}": value for key, value in generation.items()})
+    from furrow.screen.answers import show_answer
+    from furrow.screen.quiet import quieten_libraries
+    from furrow.stages.complete import Answerer
+
+    quieten_libraries()
+    tuned = Answerer(loaded.strategy)
+    if compare == "base":
+        show_answer("base", Answerer(loaded.strategy, base=True), prompt, as_json=as_json, labelled=True)
+    show_answer("tuned", tuned, prompt, as_json=as_json, labelled=compare is not None)
+
+
+@cli.command()
+@click.argument("source", type=PATH)
+@click.argument("destination", type=PATH)
+@click.option("--format", "kind", required=True, metavar="FORMAT", help="gguf, gguf-adapter, ollama or merged.")
+@click.option("--quantization", metavar="TYPE", help="f32, f16, bf16, q8_0, q4_k_m … (gguf and ollama; default f16)")
+@click.option("--model-name", metavar="NAME", help="What the server or the metadata calls it.")
+@OVERWRITE
+@JSON
+def convert(
+    source: Path,
+    destination: Path,
+    kind: str,
+    quantization: str | None,
+    model_name: str | None,
+    overwrite: bool,
+    as_json: bool,
+) -> None:
+    """Write the model in SOURCE as another format to DESTINATION, and compare the two."""
+    from furrow.screen.console import console
+    from furrow.screen.quiet import quieten_libraries
+    from furrow.screen.subscribers import showing
+    from furrow.stages.convert import convert as run_conversion
+
+    quieten_libraries()
+    with showing(console(), as_json=as_json) as emit:
+        made = run_conversion(
+            source,
+            destination,
+            format=kind,
+            quantization=quantization,
+            model_name=model_name,
+            overwrite=overwrite,
+            emit=emit,
+        )
+    if not as_json:
+        click.echo(f"done: {made}")
+
+
+@cli.command()
+@click.option("--input", "source", required=True, type=PATH, metavar="FILE", help="jsonl, json or csv.")
+@click.option("--eval-percent", default=10.0, show_default=True, help="Share of the rows to evaluate on.")
+@click.option("--output-dir", type=PATH, metavar="D", help="Default: beside the input.")
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=42, show_default=True)
+@OVERWRITE
+@JSON
+def split(
+    source: Path, eval_percent: float, output_dir: Path | None, seed: int, overwrite: bool, as_json: bool
+) -> None:
+    """Split a dataset into <stem>_train.jsonl and <stem>_eval.jsonl."""
+    from furrow.screen.tables import show_split
+    from furrow.stages.split import split as run_split
+
+    show_split(run_split(source, eval_percent, output_dir, seed, overwrite), as_json=as_json)
+
+
+@cli.group()
+def strategies() -> None:
+    """List, show and validate strategies."""
+
+
+@strategies.command("list")
+@STRATEGY_FILE
+@JSON
+def strategies_list(file: Path | None, as_json: bool) -> None:
+    """Names and descriptions of the strategies that ship, or of those in FILE."""
+    from furrow.screen.tables import show_strategies
+    from furrow.strategies import files
+
+    show_strategies(files.summaries(file), as_json=as_json)
+
+
+@strategies.command("show")
+@click.argument("name")
+@STRATEGY_FILE
+@SET
+def strategies_show(name: str, file: Path | None, overrides: tuple[str, ...]) -> None:
+    """The strategy with every default written out."""
+    loaded = _load(name, file, overrides, {})
+    from furrow.strategies.files import filled_yaml
+
+    _say_notes(loaded.notes)
+    click.echo(filled_yaml(loaded.strategy), nl=False)
+
+
+@strategies.command("validate")
+@click.argument("file", type=PATH)
+def strategies_validate(file: Path) -> None:
+    """Verify every strategy of FILE; all problems at once, exit code 2."""
+    from furrow.strategies.files import load_all
+
+    for loaded in load_all(file):
+        _say_notes(loaded.notes)
+        click.echo(f"{loaded.strategy.key}: valid")
+
+
+@strategies.command("schema")
+def strategies_schema() -> None:
+    """JSON Schema of a strategy file, for editors."""
+    from furrow.strategies.json_schema import file_schema
+
+    click.echo(json.dumps(file_schema(), indent=2))
+
+
+@cli.group()
+def components() -> None:
+    """What a strategy can wire."""
+
+
+@components.command("list")
+@JSON
+def components_list(as_json: bool) -> None:
+    """Every component by slot and type, plugins included."""
+    from furrow.screen.tables import show_components
+
+    show_components(as_json=as_json)
+
+
+def _load(name: str, file: Path | None, overrides: Sequence[str], given: dict[str, Any]) -> Any:
+    """The strategy with --set and the options that are short for it; an option beats a --set of the same key."""
+    from furrow.strategies.files import load
+
+    more = [
+        f"{key}={json.dumps(str(value) if isinstance(value, Path) else value)}"
+        for key, value in given.items()
+        if value is not None
+    ]
+    return load(name, file, [*overrides, *more])
+
+
+def _say_notes(notes: Sequence[Any]) -> None:
+    from furrow.screen.subscribers import describe
+
+    for note in notes:
+        click.echo(describe(note), err=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Runs a command and ends the process: 0 done, 1 it failed, 2 a wrong request, 130/143 stopped by a signal."""
+    signal.signal(signal.SIGTERM, _stop)
+    try:
+        cli.main(args=arguments, prog_name="furrow", standalone_mode=False)
+    except FurrowError as error:
+        _show_error(error)
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("stopped", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(1)
+    except OSError as error:
+        _show_error(FurrowError(": ".join(filter(None, (str(error.filename or ""), error.strerror or str(error))))))
+        sys.exit(1)
+    sys.exit(0)
+
+
+def _stop(number: int, frame: FrameType | None) -> NoReturn:
+    """SIGTERM unwinds the stack, so that nothing half-written stays behind."""
+    sys.exit(128 + number)
+
+
+def _show_error(error: FurrowError) -> None:
+    from furrow.screen.text import printable
+
+    prefix = click.style("error:", fg="red", bold=True)
+    click.echo(f"{prefix} {printable(str(error))}", err=True)

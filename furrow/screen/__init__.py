@@ -1,0 +1,1 @@
+"""What a person sees: the events of a stage as a live picture, as plain lines, or as JSON."""
