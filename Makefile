@@ -1,0 +1,41 @@
+# Two commands on a fresh machine do all the set-up: `make demo` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: demo test test-all lint install clean
+
+demo: $(VENV)/.installed
+	$(BIN)/python demos/demo3_training.py
+
+test: $(VENV)/.tested lint
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+
+test-all: $(VENV)/.tested lint
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m ""
+
+lint: $(VENV)/.tested
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+install: $(VENV)/.installed
+
+# torch comes first and pinned: a looser wish would bring gigabytes of CUDA packages to a machine without a GPU.
+$(VENV)/.installed: pyproject.toml constraints.txt tools/install_llama_cpp.py
+	$(PYTHON) -m venv $(VENV)
+	@echo "installing torch"
+	$(PIP) torch
+	@echo "installing Furrow and what it needs"
+	$(PIP) --editable .
+	$(BIN)/python tools/install_llama_cpp.py --constraint constraints.txt
+	@touch $@
+
+$(VENV)/.tested: $(VENV)/.installed
+	@echo "installing what the tests need"
+	$(PIP) --editable '.[dev,tensorboard]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) demo_output build *.egg-info
