@@ -26,7 +26,7 @@ class BaseModelConfig(Config):
     huggingface_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?$")] | None = None
     """A repository of the hub, e.g. `meta-llama/Llama-3.2-3B-Instruct`; gated ones need HF_TOKEN in the environment."""
     revision: str | None = None
-    """Branch, tag or commit of the repository; default: its main branch."""
+    """Not there yet, and refused: every stage would have to take the same one. The main branch is taken."""
     torch_dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
     """Number type of the frozen weights; auto takes what `hardware` chose for the device."""
     init: Literal["pretrained", "random"] = "pretrained"
@@ -39,8 +39,9 @@ class BaseModelConfig(Config):
             raise ValueError(
                 f"exactly one of builtin, path, huggingface_id is wanted, got {', '.join(given) or 'none'}"
             )
-        if self.revision is not None and self.huggingface_id is None:
-            raise ValueError("revision belongs to a huggingface_id")
+        if self.revision is not None:
+            # complete and the exports would take the main branch: what is served would not be what was trained
+            raise ValueError("revision is not there yet; download that snapshot and name its folder as path")
         if self.builtin is not None and self.builtin not in BUILT_IN:
             raise ValueError(f"there is no built-in model {self.builtin!r}; {did_you_mean(self.builtin, BUILT_IN)}")
         return self
