@@ -124,6 +124,6 @@ def _windows(ids: list[int], learned: list[bool], where: str, length: int) -> It
     Each begins with the last token of the one before, given and not learned, so that every token but the very first
     is predicted exactly once.
     """
-    for start in range(0, max(len(ids) - 1, 1), length - 1):
+    for start in range(0, max(len(ids) - 1, 1), max(length - 1, 1)):
         end = start + length
         yield Example(ids[start:end], [learned[start] and start == 0, *learned[start + 1 : end]], where)

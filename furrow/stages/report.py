@@ -49,7 +49,7 @@ def _training(run: RunFolder, events: list[dict[str, Any]]) -> list[str]:
     if not steps:
         return ["The strategy keeps no metrics (`monitoring.track_training_metrics: false`)."]
     losses = [(step["step"], step["loss"]) for step in steps]
-    measured = [(event["step"], event["eval_loss"]) for event in evaluations]
+    measured = [(event["step"], event["eval_loss"]) for event in evaluations if isinstance(event["eval_loss"], float)]
     picture(run.path / "loss.png", losses, measured)
     curve = f"train {text_curve(losses)}  {losses[0][1]:.3f} → {losses[-1][1]:.3f}"
     if measured:
@@ -57,7 +57,7 @@ def _training(run: RunFolder, events: list[dict[str, Any]]) -> list[str]:
     rows = [*_facts(named), ("steps", len(steps))]
     seconds, tokens = sum(step["seconds"] for step in steps), sum(step["total_tokens"] for step in steps)
     rows.append(("tokens/s", f"{tokens / seconds:,.0f} ({tokens:,} tokens in {seconds:.1f} s of steps)"))
-    rows += [("eval perplexity", f"{event['eval_perplexity']:.3f}") for event in evaluations[-1:]]
+    rows += [("eval perplexity", f"{float(event['eval_perplexity']):.3f}") for event in evaluations[-1:]]
     rows += [(f"{event['event']}: {event['message']}", event.get("remedy") or "") for event in named.get("warned", [])]
     return ["## Training", "![loss by step](loss.png)", f"```\n{curve}\n```", table(("what", "measured"), rows)]
 
