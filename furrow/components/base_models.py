@@ -13,8 +13,6 @@ from furrow.components.errors import RequestError, did_you_mean
 BUILT_IN = {"seedling": Path(__file__).parent / "builtin" / "seedling"}
 """Models that ship with Furrow: name -> folder."""
 
-DTYPES = ("auto", "float32", "float16", "bfloat16")
-
 
 class BaseModelConfig(Config):
     """Exactly one of `builtin`, `path` and `huggingface_id`."""

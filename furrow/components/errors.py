@@ -42,10 +42,3 @@ def did_you_mean(given: str, allowed: Iterable[str]) -> str:
     allowed = list(allowed)
     near = nearest(given, allowed)
     return (f"did you mean {near!r}? " if near else "") + "allowed: " + ", ".join(allowed)
-
-
-def missing_package(package: str, extra: str, purpose: str) -> FurrowError:
-    """The error for an optional package that is not installed: `extra` is the extra of furrow that brings it."""
-    return FurrowError(
-        f"{purpose} needs the package {package!r}, which is not installed", remedy=f"pip install 'furrow[{extra}]'"
-    )

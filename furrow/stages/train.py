@@ -47,15 +47,15 @@ class TrainingData:
 
 
 def train(loaded: Loaded, *, overwrite: bool, emit: Emit) -> RunFolder:
-    """Runs the strategy and returns its folder. Whatever it needs is verified before the first step."""
+    """Runs the strategy and returns its folder. Data and device are verified before anything is replaced."""
     strategy = loaded.strategy
     run = RunFolder(strategy.output_dir)
     run.refuse_finished(overwrite)
     before: list[Event] = []  # what happens before the folder is claimed belongs to the run's record too
-    events = EventStream(emit, before.append)
+    events = EventStream(emit)
     tuner = wire.fine_tuner(strategy)
     tuner.verify()
-    data = prepare(loaded, tuner.tokenizer, events)
+    data = prepare(loaded, tuner.tokenizer, EventStream(emit, before.append))
     with run.claim(overwrite=overwrite), _tracked(strategy, run, events, before):
         filled = filled_yaml(strategy)
         run.strategy.write_text(filled, encoding="utf-8")
