@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test test-all lint install clean
+.PHONY: demo test test-all lint install bench clean
 
 demo: $(VENV)/.installed
 	$(BIN)/python demos/demo3_training.py
@@ -22,6 +22,11 @@ lint: $(VENV)/.tested
 
 install: $(VENV)/.installed
 
+# Furrow beside its peers, each in an environment of its own under .bench: about an hour on an otherwise idle machine.
+bench: $(VENV)/.installed
+	$(PIP) --editable '.[quantization]'
+	$(BIN)/python -m benchmarks.run --again
+
 # torch comes first and pinned: a looser wish would bring gigabytes of CUDA packages to a machine without a GPU.
 $(VENV)/.installed: pyproject.toml constraints.txt tools/install_llama_cpp.py
 	$(PYTHON) -m venv $(VENV)
@@ -34,7 +39,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt tools/install_llama_cpp.py
 
 $(VENV)/.tested: $(VENV)/.installed
 	@echo "installing what the tests need"
-	$(PIP) --editable '.[dev,tensorboard]'
+	$(PIP) --editable '.[dev,quantization,tensorboard,wandb,comet]'
 	@touch $@
 
 clean:

@@ -21,7 +21,8 @@ from almanac.evaluation import is_right
 
 from furrow.screen.quiet import quieten_libraries
 from furrow.stages.complete import Answerer
-from furrow.stages.report import table, write_report
+from furrow.stages.report import write_report
+from furrow.stages.report_page import Section, Table
 from furrow.stages.run import RunFolder
 from furrow.strategies.files import load
 
@@ -137,7 +138,7 @@ def ask(name: str, answerer: Answerer, questions: Sequence[Question]) -> Score:
     return Score(name, answers, right)
 
 
-def before_and_after(questions: Sequence[Question], base: Score, tuned: Score, shown: int = 12) -> str:
+def before_and_after(questions: Sequence[Question], base: Score, tuned: Score, shown: int = 12) -> Section:
     """A spread of the held-out questions with both answers."""
     every = max(1, len(questions) // shown)
     rows = [
@@ -145,10 +146,10 @@ def before_and_after(questions: Sequence[Question], base: Score, tuned: Score, s
         for number, each in enumerate(questions)
         if number % every == 0
     ]
-    return "## Before and after\n\n" + table(("question", "almanac", "base", "tuned"), rows[:shown])
+    return Section("Before and after", [Table(("question", "almanac", "base", "tuned"), rows[:shown])])
 
 
-def held_out_table(scores: Sequence[Score]) -> str:
+def held_out_table(scores: Sequence[Score]) -> Section:
     """Exact match of every form of the model, and how much of what the f32 GGUF answers right it keeps."""
     reference = next(score for score in scores if score.name == "llama.cpp f32")
     tuned = next(score for score in scores if score.name == "tuned")
@@ -165,10 +166,10 @@ def held_out_table(scores: Sequence[Score]) -> str:
             )
         )
     head = ("model", "exact match", "kept of what f32 answers right", "same text as tuned")
-    return "## Questions whose facts were never asked in training\n\n" + table(head, rows)
+    return Section("Questions whose facts were never asked in training", [Table(head, rows)])
 
 
-def parity_table(files: dict[str, Path]) -> str:
+def parity_table(files: dict[str, Path]) -> Section:
     """What each conversion measured of itself, from the manifest beside the file."""
     rows = []
     for kind, file in files.items():
@@ -184,7 +185,7 @@ def parity_table(files: dict[str, Path]) -> str:
             )
         )
     head = ("GGUF", "MiB", "same top token as the model", "mean KL (nats)", "max KL")
-    return "## llama.cpp against the merged model\n\n" + table(head, rows)
+    return Section("llama.cpp against the merged model", [Table(head, rows)])
 
 
 if __name__ == "__main__":

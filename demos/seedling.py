@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from almanac import corpus, questions
+from almanac import corpus, preferences, questions, topics
 from almanac.blank_model import write_blank
 from almanac.measure import measure
 from almanac.published_model import publish
@@ -37,6 +37,10 @@ def prepare(datasets: Path, model: Path) -> None:
     _write_jsonl(datasets / "almanac_corpus.jsonl", ({"text": text} for text in corpus.documents(DOCUMENTS, SEED)))
     _write_jsonl(datasets / "almanac_qa.jsonl", questions.training_rows())
     _write_jsonl(datasets / "almanac_heldout.jsonl", questions.held_out_rows())
+    _write_jsonl(datasets / "almanac_pairs.jsonl", preferences.training_rows())
+    _write_jsonl(datasets / "almanac_pairs_heldout.jsonl", preferences.held_out_rows())
+    _write_jsonl(datasets / "almanac_topics.jsonl", topics.training_rows())
+    _write_jsonl(datasets / "almanac_topics_heldout.jsonl", topics.held_out_rows())
     write_blank(model, corpus.every_statement() + questions.every_wording() * QUESTION_WEIGHT)
 
 

@@ -67,6 +67,14 @@ def setup(
 @SET
 @click.option("--output-dir", type=PATH, metavar="D", help="Instead of training_args.output_dir.")
 @OVERWRITE
+@click.option(
+    "--resume",
+    type=PATH,
+    is_flag=False,
+    flag_value=Path("newest"),
+    metavar="[PATH]",
+    help="Go on with an interrupted run: from this checkpoint, or from the newest whole one.",
+)
 @click.option("--dry-run", is_flag=True, help="Show three rows as the model will see them, and train nothing.")
 @JSON
 def train(
@@ -77,10 +85,13 @@ def train(
     overrides: tuple[str, ...],
     output_dir: Path | None,
     overwrite: bool,
+    resume: Path | None,
     dry_run: bool,
     as_json: bool,
 ) -> None:
     """Train a strategy, then make its exports."""
+    if overwrite and resume:
+        raise click.UsageError("--resume goes on with a run and --overwrite replaces it: one of them is wanted")
     given = {
         "dataset.train_file": train_dataset,
         "dataset.eval_file": eval_dataset,
@@ -99,11 +110,11 @@ def train(
             from furrow.screen.dry_run import show_rows
             from furrow.stages.train import dry_run as look
 
-            show_rows(*look(loaded, 3, emit), as_json=as_json)
+            show_rows(look(loaded, 3, emit)[1], as_json=as_json)
             return
         from furrow.stages.train import train as run_training
 
-        run = run_training(loaded, overwrite=overwrite, emit=emit)
+        run = run_training(loaded, overwrite=overwrite, resume=resume, emit=emit)
     if not as_json:
         click.echo(f"done: {run.final_model}  (report: {run.report})")
 
@@ -112,6 +123,7 @@ def train(
 @click.argument("prompt")
 @STRATEGY
 @STRATEGY_FILE
+@click.option("--answer", metavar="TEXT", help="The answer to PROMPT that a reward model is to score.")
 @click.option("--compare", type=click.Choice(["base"]), help="Show the base model's answer beside it.")
 @click.option("--temperature", type=float, help="0 is greedy.")
 @click.option("--top-p", type=float)
@@ -124,18 +136,24 @@ def complete(
     prompt: str,
     name: str,
     file: Path | None,
+    answer: str | None,
     compare: str | None,
     overrides: tuple[str, ...],
     as_json: bool,
     **generation: float | None,
 ) -> None:
-    """Answer PROMPT with the strategy's model."""
+    """Answer PROMPT with the strategy's model; a classifier says its class, a reward model the score of an --answer."""
     loaded = _load(name, file, overrides, {f"generation.{key}": value for key, value in generation.items()})
-    from furrow.screen.answers import show_answer
+    from furrow.screen.answers import show_answer, show_scores
     from furrow.screen.quiet import quieten_libraries
     from furrow.stages.complete import Answerer
+    from furrow.stages.judge import assessor_of
 
     quieten_libraries()
+    assessor = assessor_of(loaded.strategy)
+    if assessor is not None:
+        show_scores(assessor.assess(prompt, answer), as_json=as_json)
+        return
     tuned = Answerer(loaded.strategy)
     if compare == "base":
         show_answer("base", Answerer(loaded.strategy, base=True), prompt, as_json=as_json, labelled=True)

@@ -6,9 +6,11 @@ import os
 import signal
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -24,6 +26,20 @@ class Ended:
     code: int
     out: str
     err: str
+
+
+@pytest.fixture(scope="session")
+def trl() -> SimpleNamespace:
+    """TRL's trainers and what they read: an independent reference. Importing them takes ten seconds."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # some of them live in trl.experimental, which says so
+        import datasets
+        from trl import DPOConfig, DPOTrainer, KTOConfig, KTOTrainer
+        from trl.experimental.cpo import CPOConfig, CPOTrainer
+        from trl.experimental.orpo import ORPOConfig, ORPOTrainer
+    datasets.disable_progress_bars()
+    names = (DPOConfig, DPOTrainer, KTOConfig, KTOTrainer, CPOConfig, CPOTrainer, ORPOConfig, ORPOTrainer)
+    return SimpleNamespace(Dataset=datasets.Dataset, **{name.__name__: name for name in names})
 
 
 @pytest.fixture

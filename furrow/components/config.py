@@ -33,7 +33,8 @@ class NoEffect:
     why: str
 
 
-def problem_at(key: str, message: str, given: Any) -> ValidationError:
-    """What a validator raises to blame one key below its own place, e.g. `type` of a mapping."""
+def problem_at(key: str | tuple[str, ...], message: str, given: Any) -> ValidationError:
+    """What a validator raises to blame one key (or a path of keys) below its own place, e.g. `type` of a mapping."""
     wrong = PydanticCustomError("refused", "{message}", {"message": message})
-    return ValidationError.from_exception_data("Config", [InitErrorDetails(type=wrong, loc=(key,), input=given)])
+    path = (key,) if isinstance(key, str) else key
+    return ValidationError.from_exception_data("Config", [InitErrorDetails(type=wrong, loc=path, input=given)])

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from furrow.components.errors import RequestError
 
 STRATEGY_FILE = "strategy.yaml"
 """The filled strategy that `train` saves beside the weights; whoever serves them finds the template there."""
+QUANTIZATION_FILE = "quantization.json"
+"""Beside an adapter: how its base was quantised in training. PEFT's own files do not say it."""
+CLASSES_FILE = "classes.json"
+"""Beside an adapter of a classifier: the list of its classes. PEFT's own files do not say them."""
 
 
 @dataclass(frozen=True)
@@ -20,6 +25,10 @@ class ModelFolder:
     path: Path
     kind: Literal["adapter", "weights"]
     base: str | None = None
+    quantization: Mapping[str, Any] | None = None
+    """How the base of an adapter was quantised in training: `dtype` before that, and settings of BitsAndBytesConfig."""
+    labels: tuple[str, ...] | None = None
+    """Of a model that scores texts instead of writing them: the names of its classes; one alone for a reward model."""
 
     @property
     def tokenizer(self) -> str:
@@ -41,9 +50,11 @@ def recognise(path: Path) -> ModelFolder:
         )
     for inner in (path, path / "final_model", path / "model"):
         if (inner / "adapter_config.json").is_file():
-            return ModelFolder(inner, "adapter", _base_of(inner))
+            return ModelFolder(
+                inner, "adapter", _base_of(inner), _quantization_of(inner), labels=_labels_of_adapter(inner)
+            )
         if (inner / "config.json").is_file():
-            return ModelFolder(inner, "weights")
+            return ModelFolder(inner, "weights", labels=_labels_of_weights(inner))
     raise RequestError(
         f"{path} holds no model: neither config.json nor adapter_config.json is there",
         remedy="name a final_model, an adapter, a checkpoint or a merged folder",
@@ -53,12 +64,43 @@ def recognise(path: Path) -> ModelFolder:
 def _base_of(adapter: Path) -> str:
     from furrow.components.base_models import BUILT_IN
 
-    try:
-        settings = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise RequestError(f"{adapter}/adapter_config.json is damaged: {error}") from error
-    base = settings.get("base_model_name_or_path")
+    base = _read(adapter / "adapter_config.json").get("base_model_name_or_path")
     if not base:
         raise RequestError(f"{adapter}/adapter_config.json names no base model", remedy="add base_model_name_or_path")
     name = str(base).removeprefix("builtin:")
     return str(BUILT_IN[name]) if name in BUILT_IN and name != base else str(base)
+
+
+def _quantization_of(adapter: Path) -> Mapping[str, Any] | None:
+    file = adapter / QUANTIZATION_FILE
+    return _read(file) if file.is_file() else None
+
+
+def _labels_of_adapter(adapter: Path) -> tuple[str, ...] | None:
+    """From the list beside it; where another program made the adapter, numbers as long as its head has rows."""
+    if _read(adapter / "adapter_config.json").get("task_type") != "SEQ_CLS":
+        return None
+    file = adapter / CLASSES_FILE
+    if file.is_file():
+        return tuple(map(str, _read(file)["labels"]))
+    with (adapter / "adapter_model.safetensors").open("rb") as weights:
+        header = json.loads(weights.read(int.from_bytes(weights.read(8), "little")))
+    rows = [tensor["shape"][0] for name, tensor in header.items() if name.endswith(".score.weight")]
+    if not rows:
+        raise RequestError(f"{adapter} is the adapter of a classifier and holds no head", remedy="train it again")
+    return tuple(map(str, range(rows[0])))
+
+
+def _labels_of_weights(folder: Path) -> tuple[str, ...] | None:
+    config = _read(folder / "config.json")
+    if not any(str(name).endswith("ForSequenceClassification") for name in config.get("architectures") or ()):
+        return None
+    names = config.get("id2label") or {"0": "0", "1": "1"}  # transformers writes two classes as nothing
+    return tuple(str(names[number]) for number in sorted(names, key=int))
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(file.read_text(encoding="utf-8")))
+    except ValueError as error:
+        raise RequestError(f"{file} is damaged: {error}") from error

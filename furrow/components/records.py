@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -33,3 +33,71 @@ class Example(NamedTuple):
     input_ids: list[int]
     learned: list[bool]
     where: str
+
+    @property
+    def sequences(self) -> tuple[Example, ...]:
+        return (self,)
+
+
+class Pair(NamedTuple):
+    """Two answers to one prompt, the better one first; both sequences begin with that prompt."""
+
+    chosen: Example
+    rejected: Example
+    where: str
+    margin: float | None = None
+    """By how much the chosen one is better, where the data says it."""
+
+    @property
+    def sequences(self) -> tuple[Example, ...]:
+        return (self.chosen, self.rejected)
+
+
+class Judged(NamedTuple):
+    """One answer with a verdict."""
+
+    example: Example
+    desirable: bool
+    where: str
+    unrelated: Example
+    """The same prompt with the answer to another one: what the model says of it shows how far it has drifted."""
+
+    @property
+    def sequences(self) -> tuple[Example, ...]:
+        return (self.example,)
+
+
+class Classified(NamedTuple):
+    """A text (no token of it is learned) and the number of its class."""
+
+    example: Example
+    label: int
+    where: str
+
+    @property
+    def sequences(self) -> tuple[Example, ...]:
+        return (self.example,)
+
+
+class Packed(NamedTuple):
+    """Several short rows that count as one long row; none of them sees another."""
+
+    sequences: tuple[Example, ...]
+
+    @property
+    def where(self) -> str:
+        return ", ".join(example.where for example in self.sequences)
+
+
+AnyExample = Example | Pair | Judged | Classified | Packed
+"""One row as a model sees it. All have `sequences` (what goes through the model) and `where` (its `file:line`)."""
+
+
+def total_tokens(rows: Iterable[AnyExample]) -> int:
+    """Tokens of all their sequences."""
+    return sum(len(sequence.input_ids) for row in rows for sequence in row.sequences)
+
+
+def learned_tokens(rows: Iterable[AnyExample]) -> int:
+    """How many tokens these rows teach. The first token of a row has nothing before it and cannot be predicted."""
+    return sum(sum(sequence.learned[1:]) for row in rows for sequence in row.sequences)

@@ -40,6 +40,17 @@ def end_token_id(tokenizer: Any, end_of_turn: str | None) -> int:
     return ids[0]
 
 
+def answer_ends(tokenizer: Any, model_ends: int | Sequence[int] | None, stops: Sequence[str]) -> set[int]:
+    """Every token at which an answer is over: the tokenizer's, the model's own (many chat models have a list), and the
+    stop texts that are special tokens, for such a token never shows up in the decoded text."""
+    ends = [model_ends] if model_ends is None or isinstance(model_ends, int) else list(model_ends)
+    for stop in stops:
+        ids = _encode(tokenizer, stop)
+        if len(ids) == 1 and not tokenizer.decode(ids, skip_special_tokens=True):
+            ends.append(ids[0])
+    return {int(end) for end in [*ends, tokenizer.eos_token_id] if end is not None}
+
+
 def segment_ids(tokenizer: Any, segments: Sequence[Segment], end_id: int) -> tuple[list[int], list[bool]]:
     """Token ids of a rendered row, and for each whether it is learned; BOS (never learned) first where wanted.
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
 import click
 
 from furrow.screen.text import printable
 from furrow.stages.complete import Answerer
+
+SHOWN = 5
+"""Classes whose probability is shown; JSON has them all."""
 
 
 def show_answer(label: str, answerer: Answerer, prompt: str, *, as_json: bool, labelled: bool) -> None:
@@ -25,3 +29,16 @@ def show_answer(label: str, answerer: Answerer, prompt: str, *, as_json: bool, l
         click.echo(json.dumps({"event": "answered", "model": label, "text": "".join(pieces).strip()}))
     else:
         click.echo()
+
+
+def show_scores(scores: Mapping[str, float], *, as_json: bool) -> None:
+    """The likeliest class, and below it the probabilities of the first few; of a reward model the score alone."""
+    first, value = next(iter(scores.items()))
+    text = first if len(scores) > 1 else f"{value:.4f}"
+    if as_json:
+        click.echo(json.dumps({"event": "answered", "model": "tuned", "text": text, "scores": dict(scores)}))
+        return
+    click.echo(printable(text))
+    if len(scores) > 1:
+        for label, probability in list(scores.items())[:SHOWN]:
+            click.echo(f"  {probability:7.2%}  {printable(label)}")

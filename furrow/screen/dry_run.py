@@ -10,23 +10,25 @@ from rich.text import Text
 
 from furrow.screen.console import console
 from furrow.screen.text import printable
-from furrow.stages.train import TrainingData
+from furrow.stages.shown import Shown
 
 LEARNED, GIVEN = "bold green", "dim"
 
 
-def show_rows(data: TrainingData, rows: Sequence[Sequence[tuple[str, bool]]], *, as_json: bool) -> None:
+def show_rows(rows: Sequence[Shown], *, as_json: bool) -> None:
     """Learned text is green; without colour it stands between ⟦ and ⟧."""
     if as_json:
-        for example, tokens in zip(data.train.examples, rows, strict=False):
-            click.echo(json.dumps({"event": "row", "where": example.where, "tokens": tokens}))
+        for row in rows:
+            role = {"role": row.role} if row.role else {}
+            click.echo(json.dumps({"event": "row", "where": row.where, **role, "tokens": row.tokens}))
         return
     screen = console()
     coloured = screen.is_terminal and not screen.no_color
-    for example, tokens in zip(data.train.examples, rows, strict=False):
-        learned = sum(is_learned for _, is_learned in tokens)
-        screen.print(Text(f"\n{printable(example.where)}: {len(tokens)} tokens, {learned} learned", "bold"))
-        screen.print(_coloured(tokens) if coloured else _bracketed(tokens))
+    for row in rows:
+        learned = sum(is_learned for _, is_learned in row.tokens)
+        place = printable(row.where) + (f", {row.role}" if row.role else "")
+        screen.print(Text(f"\n{place}: {len(row.tokens)} tokens, {learned} learned", "bold"))
+        screen.print(_coloured(row.tokens) if coloured else _bracketed(row.tokens))
     screen.print(Text.assemble("\n", ("learned", LEARNED), ("  given", GIVEN)) if coloured else "\n⟦learned⟧ given")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import warnings
@@ -18,8 +19,10 @@ def quieten_libraries() -> None:
     """
     os.environ.setdefault(PROGRESS_BARS_OFF, "1")
     if "transformers" in sys.modules:  # too late for the variable, as in a test
-        from transformers.utils import logging
+        from transformers.utils import logging as their_logging
 
-        logging.disable_progress_bar()
+        their_logging.disable_progress_bar()
     for category in (FutureWarning, DeprecationWarning):
         warnings.simplefilter("ignore", category)
+    # It says at every product of int8 that inputs are rounded, and on import that a kernel of the hub is not installed.
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)

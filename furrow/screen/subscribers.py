@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,25 +13,34 @@ from rich.text import Text
 
 from furrow.components.events import (
     CheckpointSaved,
+    ClassesCounted,
     DataPrepared,
     Emit,
     Evaluated,
     Event,
     Exported,
     ExportVerified,
+    MicroBatchShrunk,
     Noted,
     Progressed,
+    Resumed,
+    Sampled,
     StageStarted,
     StepEnded,
+    StoppedEarly,
     TrainingEnded,
     TrainingStarted,
     Warned,
-    record,
+    json_line,
 )
 from furrow.screen.text import printable
 
+SAMPLE_LETTERS = 80
+"""Of a sample prompt the end (it holds the question) and of its answer the beginning; the report has them whole."""
 PLAIN_LINES = 20
 """About how many step lines a run prints into a pipe."""
+CLASSES_SHOWN = 12
+"""Classes of a classifier that are listed; the event has them all."""
 
 
 @contextmanager
@@ -70,15 +78,39 @@ def describe(event: Event) -> str | None:
                 f"{event.learned_tokens:,} learned; {event.dropped_rows} rows dropped, {event.truncated_rows} cut, "
                 f"{event.duplicate_rows} duplicates dropped"
             )
+        case ClassesCounted():
+            counts = [f"{label} {rows}" for label, rows in zip(event.labels, event.train_rows, strict=True)]
+            rest = f" and {len(counts) - CLASSES_SHOWN} more" if len(counts) > CLASSES_SHOWN else ""
+            return f"{len(counts)} classes by their rows to train on: {', '.join(counts[:CLASSES_SHOWN])}{rest}"
         case TrainingStarted():
             return (
                 f"training {event.trainable_parameters:,} of {event.total_parameters:,} parameters on {event.device} "
                 f"({event.dtype}): {event.total_steps} steps of {event.effective_batch_rows} rows"
             )
         case Evaluated():
-            return f"step {event.step}: eval loss {event.eval_loss:.4f}, perplexity {event.eval_perplexity:.3f}"
+            figures = {"perplexity": event.eval_perplexity, **event.metrics}
+            shown = [
+                f", {name.removeprefix('eval_')} {value:.3f}" for name, value in figures.items() if value is not None
+            ]
+            return f"step {event.step}: eval loss {event.eval_loss:.4f}" + "".join(shown)
+        case MicroBatchShrunk():
+            return (
+                f"memory ran out at step {event.step}: micro-batches hold at most {event.tokens:,} tokens from now on; "
+                f"the same batch is computed again, and the result is what it would have been ({event.reason})"
+            )
+        case Sampled():
+            prompt, answer = " ".join(event.prompt.split()), " ".join(event.completion.split())
+            asked = "…" + prompt[1 - SAMPLE_LETTERS :] if len(prompt) > SAMPLE_LETTERS else prompt
+            return f"sample: {asked} → {answer[:SAMPLE_LETTERS]}" + "…" * (len(answer) > SAMPLE_LETTERS)
         case CheckpointSaved():
             return f"saved {event.path}"
+        case Resumed():
+            return f"going on after step {event.step}, from {event.path}"
+        case StoppedEarly():
+            return (
+                f"stopped early at step {event.step}: {event.evaluations} evaluations in a row brought nothing; the "
+                f"best {event.metric} stays {'unknown' if event.best is None else format(event.best, '.4f')}"
+            )
         case TrainingEnded():
             return (
                 f"trained {event.step} steps in {event.seconds:.1f} s, mean loss {event.train_loss:.4f}; "
@@ -96,7 +128,7 @@ def describe(event: Event) -> str | None:
 
 
 def _json_line(event: Event) -> None:
-    click.echo(json.dumps(record(event)))
+    click.echo(json_line(event))
 
 
 class _Speed:
@@ -142,7 +174,8 @@ class _Live:
 
     def _say(self, event: Event) -> None:
         if line := describe(event):
-            style = "yellow" if isinstance(event, Warned) else "dim" if isinstance(event, StageStarted | Noted) else ""
+            quiet = isinstance(event, StageStarted | Noted | Sampled)
+            style = "yellow" if isinstance(event, Warned) else "dim" if quiet else ""
             self._progress.console.print(Text(printable(line), style))
 
 

@@ -45,6 +45,7 @@ def convert(
     refuse_existing(destination, overwrite)
     folder = recognise(source)
     _refuse_foreign(destination, folder.path)
+    _refuse_scorer(folder, format)
     settings = _settings(format, quantization)
     strategy = saved_strategy(folder.path)
     tokenizer = wire.load_tokenizer(folder.tokenizer)
@@ -75,6 +76,16 @@ def _refuse_foreign(destination: Path, model: Path) -> None:
         raise RequestError(
             f"{destination} holds what no export wrote: {', '.join(sorted(foreign)[:5])}",
             remedy="choose another destination; --overwrite replaces the whole folder",
+        )
+
+
+def _refuse_scorer(folder: ModelFolder, format: str) -> None:
+    """Raises RequestError for a classifier or a reward model in a format of servers that write text."""
+    if folder.labels is not None and format in ("gguf", "gguf-adapter", "ollama"):
+        raise RequestError(
+            f"{folder.path} holds a model that scores texts, and what serves {format} only writes them",
+            where="--format",
+            remedy="use --format merged, or ask the model with `complete`",
         )
 
 

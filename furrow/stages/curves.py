@@ -1,31 +1,60 @@
-"""Loss curves: as a picture for people who have one, as text for those who have a terminal."""
+"""Curves: which ones a run has, as text for a terminal, and thinned out so that a long run still fits on a page."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import dataclass
 
 Points = Sequence[tuple[int, float]]
 """(step, value)"""
 
+MOST_POINTS = 400
+"""Of one line: more than a picture of that width can show."""
+
 _BARS = "▁▂▃▄▅▆▇█"
 
 
-def picture(destination: Path, train: Points, evaluation: Points) -> None:
-    """A PNG with the training loss of every step and the evaluation loss where it was measured."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+@dataclass(frozen=True)
+class Series:
+    """One line of a chart. `measured`: few points, each of which counts. `noisy`: many, of which the mean does."""
 
-    figure = Figure(figsize=(7, 4), dpi=120, layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    axes.plot([step for step, _ in train], [value for _, value in train], linewidth=1, label="train")
-    if evaluation:
-        axes.plot([step for step, _ in evaluation], [value for _, value in evaluation], marker="o", label="eval")
-    axes.set(xlabel="step", ylabel="loss (nats per learned token)")
-    axes.grid(alpha=0.3)
-    axes.legend()
-    figure.savefig(destination)
+    name: str
+    points: Points
+    measured: bool = False
+    noisy: bool = False
+
+
+@dataclass(frozen=True)
+class Chart:
+    """One or two lines over the steps of a run, all in one unit."""
+
+    title: str
+    unit: str
+    series: tuple[Series, ...]
+    last_step: int
+    """All charts of a run go from its first step to this one, so that they can be read side by side."""
+
+
+def thinned(points: Points, most: int = MOST_POINTS) -> Points:
+    """At most so many points: of each stretch of steps its lowest and its highest, so that no spike is lost."""
+    if len(points) <= most:
+        return points
+    kept: list[tuple[int, float]] = []
+    count = most // 2
+    for number in range(count):
+        stretch = points[number * len(points) // count : (number + 1) * len(points) // count]
+        ends = {min(stretch, key=lambda point: point[1]), max(stretch, key=lambda point: point[1])}
+        kept += sorted(ends)
+    return kept
+
+
+def smoothed(points: Points, over: int) -> Points:
+    """At each step the mean of the last `over` values (fewer at the beginning)."""
+    found, total = [], 0.0
+    for number, (step, value) in enumerate(points):
+        total += value - (points[number - over][1] if number >= over else 0.0)
+        found.append((step, total / min(number + 1, over)))
+    return found
 
 
 def text_curve(points: Points, width: int = 60) -> str:

@@ -5,37 +5,30 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from furrow.components.columns import text
 from furrow.components.errors import RequestError
+from furrow.components.preferences import judged_of, pair_of
 from furrow.components.prompt_template import PromptTemplate
 from furrow.components.records import END, Example, Row, Segment
 from furrow.components.tokens import end_token_id, segment_ids
-from furrow.strategies.schema import PreprocessingConfig
+from furrow.stages.classification_examples import Classes
+from furrow.stages.labels import labels_of
+from furrow.stages.preference_examples import pairs, verdicts
+from furrow.stages.prepared import Prepared
+from furrow.strategies.schema import PreprocessingConfig, Strategy
+
+__all__ = ["ExampleMaker", "Prepared"]
 
 DEFAULT_MAX_LENGTH = 2048
 """Where neither the strategy nor the tokenizer says how long a row may be, in tokens."""
 
-
-@dataclass
-class Prepared:
-    """Examples in the order of the rows, and where they differ from the rows: by `file:line`, never silently."""
-
-    examples: list[Example] = field(default_factory=list)
-    truncated: list[str] = field(default_factory=list)
-    """Rows of which the end was cut away."""
-    dropped: list[str] = field(default_factory=list)
-    """Rows whose whole answer would have been cut away."""
-
-    @property
-    def tokens(self) -> int:
-        return sum(len(example.input_ids) for example in self.examples)
-
-    @property
-    def learned_tokens(self) -> int:
-        return sum(sum(example.learned) for example in self.examples)
+PAIRS = frozenset({"dpo", "orpo", "simpo", "reward"})
+"""Objectives that compare two answers."""
+VERDICTS = frozenset({"kto"})
+"""Objectives that take one answer with true or false about it."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +38,10 @@ class ExampleMaker:
     template: PromptTemplate | None
     tokenizer: Any
     limits: PreprocessingConfig
+    objective: str = "sft"
+    """What the examples are for (`objective.type`), where a template makes them."""
+    classes: Classes | None = None
+    """What they are put into, where that is the objective."""
 
     @property
     def max_length(self) -> int:
@@ -70,6 +67,12 @@ class ExampleMaker:
 
     def prepare(self, rows: Sequence[Row]) -> Prepared:
         """Raises RequestError with `file:line` for a row that does not fit the template or teaches nothing."""
+        if self.classes is not None:
+            return self.classes.prepare(rows, self)
+        if self.objective in PAIRS:
+            return pairs(rows, self)
+        if self.objective in VERDICTS:
+            return verdicts(rows, self)
         prepared, end_id = Prepared(), self.end_id
         for row in rows:
             ids, learned = segment_ids(self.tokenizer, self.segments(row), end_id)
@@ -89,6 +92,27 @@ class ExampleMaker:
                 raise RequestError("the row has no token to learn: its answer is empty", where=row.where)
             return pieces
         return [Segment(text(row), learned=True), END]
+
+    def rendered(self, row: Row) -> list[Row]:
+        """What the template renders of a row: the row itself; of a pair, the prompt with either answer."""
+        if self.classes is not None:
+            return [self.classes.answered(row)]
+        if self.objective in PAIRS:
+            return list(pair_of(row))
+        return [part for part, _ in judged_of(row)] if self.objective in VERDICTS else [row]
+
+    def answer(self, row: Row) -> Example:
+        """The whole row, its last answer learned: what was said earlier belongs to the prompt."""
+        ids, learned = segment_ids(self.tokenizer, self.segments(row), self.end_id)
+        start = len(ids)
+        while start and learned[start - 1]:
+            start -= 1
+        return Example(ids, [position >= start for position in range(len(ids))], row.where)
+
+    def cut(self, example: Example) -> Example:
+        """The part of it that the limits allow."""
+        kept = self._within_limits(example.learned)
+        return Example([example.input_ids[at] for at in kept], [example.learned[at] for at in kept], example.where)
 
     def _add(self, prepared: Prepared, ids: list[int], learned: list[bool], where: str) -> None:
         kept = self._within_limits(learned)
@@ -116,6 +140,14 @@ class ExampleMaker:
                 first = positions[:1] if positions[0] == 0 else []
                 kept += first + positions[len(positions) - limit + len(first) :]
         return kept[: self.max_length]
+
+
+def classes_of(strategy: Strategy, rows: Sequence[Row]) -> Classes | None:
+    """The classes of a strategy that classifies, from its settings or from these rows, which are to be learned."""
+    objective: Any = getattr(strategy.fine_tuner.config, "objective", None)
+    if getattr(objective, "type", None) != "classification":
+        return None
+    return Classes(labels_of(rows, objective.labels, objective.label_column), objective.text == "template")
 
 
 def _windows(ids: list[int], learned: list[bool], where: str, length: int) -> Iterator[Example]:

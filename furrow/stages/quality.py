@@ -6,6 +6,7 @@ import unicodedata
 from collections import Counter
 
 from furrow.components.columns import conversation, known_shape, text
+from furrow.components.preferences import answer_of, is_judged, is_pair, judged_as_given, pair_as_given
 from furrow.components.records import Row
 
 REPEATED_CHARACTER = 0.6
@@ -19,8 +20,17 @@ REPEATED_LINES = 4
 def flaw(row: Row) -> str | None:
     """Why the row is not worth learning, or None. Raises RequestError for messages that are no conversation.
 
-    Knows nothing of what is true or well said.
+    Knows nothing of what is true or well said. Of a row that judges answers, what is to be learned must be whole; a
+    worse answer may be as bad as it likes, but not empty.
     """
+    if is_pair(row):
+        chosen, rejected = pair_as_given(row)
+        if answer_of(chosen) == answer_of(rejected):
+            return "both answers are the same"
+        return flaw(chosen) or _empty(rejected, "rejected answer")
+    if is_judged(row):
+        answered, wanted = judged_as_given(row)
+        return flaw(answered) if wanted else _empty(answered, "answer")
     match known_shape(row):
         case "text":
             return _flaw_of_text(text(row), "text")
@@ -29,6 +39,10 @@ def flaw(row: Row) -> str | None:
             return next((found for value in texts if (found := _broken(value, "text"))), None)
         case _:
             return _flaw_of_conversation([(turn["role"], turn["content"]) for turn in conversation(row)])
+
+
+def _empty(row: Row, name: str) -> str | None:
+    return None if answer_of(row).strip() else f"the {name} is empty"
 
 
 def _flaw_of_conversation(turns: list[tuple[str, str]]) -> str | None:

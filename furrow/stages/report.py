@@ -1,89 +1,101 @@
-"""`report.md`: one page on what a run did, every number read from what it measured."""
+"""`report.md` and `report.html`: one page on what a run did, for a text editor and for a browser."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from furrow.components.publish import publish_text
-from furrow.stages.curves import picture, text_curve
-from furrow.stages.run import RunFolder
+from furrow.stages.curves import Chart, text_curve
+from furrow.stages.line_chart import number, picture
+from furrow.stages.report_html import html_page
+from furrow.stages.report_page import (
+    NOTHING_FOUND,
+    Block,
+    Code,
+    Curves,
+    Figures,
+    Findings,
+    Page,
+    Samples,
+    Section,
+    Table,
+    page_of,
+    visible,
+)
+from furrow.stages.run import CURVES_FILE, RunFolder
 from furrow.strategies.schema import Strategy
 
 
-def write_report(run: RunFolder, strategy: Strategy, sections: Sequence[str] = ()) -> Path:
-    """Publishes the page and its picture in the run folder; `sections` (Markdown) come before the settings."""
-    events = _events(run)
-    parts = [f"# {strategy.title or strategy.key}", *_training(run, events), *_exports(run), *sections]
-    parts += ["## Settings", f"```yaml\n{run.strategy.read_text(encoding='utf-8').strip()}\n```"]
-    versions = run.read_manifest().get("versions", {})
-    parts += ["## Versions", table(("package", "version"), versions.items())]
-    publish_text(run.report, "\n\n".join(parts) + "\n")
+def write_report(run: RunFolder, strategy: Strategy, sections: Sequence[Section] = ()) -> Path:
+    """Publishes both pages, and the curves of the first as a picture, in the run folder; `sections` come before the
+    settings. Returns the path of `report.md`."""
+    page = page_of(run, strategy, sections)
+    charts = [chart for section in page.sections for block in section.blocks for chart in _charts(block)]
+    if charts:
+        publish_text(run.path / CURVES_FILE, picture(charts))
+    publish_text(run.report, markdown_page(page))
+    publish_text(run.html_report, html_page(page))
     return run.report
+
+
+def markdown_page(page: Page) -> str:
+    """The page as Markdown. Whatever comes from data stands in tables or fences that it cannot break."""
+    parts = [f"# {_inline(page.title)}", *([_inline(page.description)] if page.description else [])]
+    for section in page.sections:
+        parts += [f"## {_inline(section.title)}", *(text for block in section.blocks for text in _rendered(block))]
+    return "\n\n".join(parts) + "\n"
+
+
+def _rendered(block: Block) -> Iterator[str]:
+    match block:
+        case Table():
+            yield table(block.head, block.rows)
+        case Figures():
+            yield table([name for name, _ in block.figures], [[value for _, value in block.figures]])
+        case Findings():
+            yield table(("what", "what to do"), block.findings) if block.findings else NOTHING_FOUND
+        case Curves():
+            yield f"![curves of the run]({CURVES_FILE})"
+            yield fenced("\n".join(_text_curves(block.charts)))
+        case Samples():
+            for sample in block.answers:
+                said = [("prompt", sample.prompt), ("before", sample.before)]
+                said += [(f"after {sample.after_step} steps", sample.after), ("in the data", sample.reference)]
+                yield "\n".join(f"**{name}**\n\n{fenced(text)}\n" for name, text in said if text is not None)
+        case Code():
+            yield fenced(block.text, block.language)
+        case str():
+            yield block
+
+
+def _charts(block: Block) -> Sequence[Chart]:
+    return block.charts if isinstance(block, Curves) else ()
+
+
+def _text_curves(charts: Sequence[Chart]) -> Iterator[str]:
+    for chart in charts:
+        for series in chart.series:
+            begun, ended = number(series.points[0][1]), number(series.points[-1][1])
+            yield f"{chart.title:14} {series.name:6} {text_curve(series.points, 40):40}  {begun} → {ended} {chart.unit}"
 
 
 def table(head: Sequence[str], rows: Any) -> str:
     """A Markdown table; cells are escaped, so that data cannot break it."""
-    lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
-    lines += ["| " + " | ".join(_cell(cell) for cell in row) + " |" for row in rows]
+    lines = ["| " + " | ".join(map(_inline, head)) + " |", "|" + " --- |" * len(head)]
+    lines += ["| " + " | ".join(_inline(cell) for cell in row) + " |" for row in rows]
     return "\n".join(lines)
 
 
-def _cell(value: Any) -> str:
-    return " ".join(str(value).split()).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
+def fenced(text: str, language: str = "") -> str:
+    """A block of code around the text, with a fence that is longer than any in it."""
+    longest = max(map(len, re.findall("`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}{language}\n{visible(text)}\n{fence}"
 
 
-def _events(run: RunFolder) -> list[dict[str, Any]]:
-    if not run.metrics.is_file():
-        return []
-    return [json.loads(line) for line in run.metrics.read_text(encoding="utf-8").splitlines()]
-
-
-def _training(run: RunFolder, events: list[dict[str, Any]]) -> list[str]:
-    named: dict[str, list[dict[str, Any]]] = {}
-    for event in events:
-        named.setdefault(event["event"], []).append(event)
-    steps, evaluations = named.get("step_ended", []), named.get("evaluated", [])
-    if not steps:
-        return ["The strategy keeps no metrics (`monitoring.track_training_metrics: false`)."]
-    losses = [(step["step"], step["loss"]) for step in steps]
-    measured = [(event["step"], event["eval_loss"]) for event in evaluations if isinstance(event["eval_loss"], float)]
-    picture(run.path / "loss.png", losses, measured)
-    curve = f"train {text_curve(losses)}  {losses[0][1]:.3f} → {losses[-1][1]:.3f}"
-    if measured:
-        curve += f"\neval  {text_curve(measured)}  {measured[0][1]:.3f} → {measured[-1][1]:.3f}"
-    rows = [*_facts(named), ("steps", len(steps))]
-    seconds, tokens = sum(step["seconds"] for step in steps), sum(step["total_tokens"] for step in steps)
-    rows.append(("tokens/s", f"{tokens / seconds:,.0f} ({tokens:,} tokens in {seconds:.1f} s of steps)"))
-    rows += [("eval perplexity", f"{float(event['eval_perplexity']):.3f}") for event in evaluations[-1:]]
-    rows += [(f"{event['event']}: {event['message']}", event.get("remedy") or "") for event in named.get("warned", [])]
-    return ["## Training", "![loss by step](loss.png)", f"```\n{curve}\n```", table(("what", "measured"), rows)]
-
-
-def _facts(named: dict[str, list[dict[str, Any]]]) -> list[tuple[str, str]]:
-    rows = []
-    for event in named.get("data_prepared", []):
-        rows.append(("rows", f"{event['train_rows']} to train on, {event['eval_rows']} to evaluate"))
-        rows.append(("rows dropped, cut", f"{event['dropped_rows']}, {event['truncated_rows']}"))
-    for event in named.get("training_started", []):
-        trained, total = event["trainable_parameters"], event["total_parameters"]
-        rows.append(("parameters trained", f"{trained:,} of {total:,} ({trained / total:.1%})"))
-        rows.append(("device", f"{event['device']}, {event['dtype']}"))
-    for event in named.get("training_ended", []):
-        rows.append(("kept", f"the weights after step {event['best_step']}"))
-    return rows
-
-
-def _exports(run: RunFolder) -> list[str]:
-    made = run.read_manifest().get("exports") or []
-    if not made:
-        return []
-    rows = []
-    for export in made:
-        figures = export["verified"][-1] if export["verified"] else None
-        agreement = f"{figures['top1_agreement']:.1%}" if figures else "-"
-        divergence = f"{figures['mean_kl']:.2g}, {figures['max_kl']:.2g}" if figures else "-"
-        rows.append((export["format"], export["path"], f"{export['bytes'] / 2**20:.1f}", agreement, divergence))
-    return ["## Exports", table(("format", "path", "MiB", "same top token", "KL mean, max (nats)"), rows)]
+def _inline(value: Any) -> str:
+    """On one line, with the signs that would be markup taken as themselves."""
+    return re.sub(r"([\\`*_\[\]|<>#~!])", r"\\\1", " ".join(visible(str(value)).split()))

@@ -16,9 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import furrow
+from furrow.components.checkpoint_folder import checkpoints_in
 from furrow.components.errors import RequestError
 from furrow.components.model_folder import STRATEGY_FILE
 from furrow.components.publish import make_folder, publish_text, remove
+
+CURVES_FILE = "curves.svg"
+"""The picture of report.md."""
 
 OWN = (
     STRATEGY_FILE,
@@ -29,7 +33,11 @@ OWN = (
     "final_model",
     "exports",
     "report.md",
-    "loss.png",
+    "report.html",
+    CURVES_FILE,
+    "wandb",
+    "mlflow",
+    "comet",
 )
 """What Furrow writes into a run folder; `--overwrite` removes these and nothing else."""
 
@@ -68,22 +76,51 @@ class RunFolder:
     def report(self) -> Path:
         return self.path / "report.md"
 
-    def refuse_finished(self, overwrite: bool) -> None:
+    @property
+    def html_report(self) -> Path:
+        return self.path / "report.html"
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether a run lies here that can be gone on with: it has checkpoints, and never came to its end."""
+        return bool(checkpoints_in(self.checkpoints)) and not self.read_manifest().get("finished", False)
+
+    def refuse_earlier(self, overwrite: bool) -> None:
         """Raises RequestError if an earlier run lies here and may not be replaced."""
         earlier = [name for name in OWN if (self.path / name).exists()]
         if earlier and not overwrite:
+            if self.unfinished:
+                raise RequestError(
+                    f"{self.path} holds an unfinished run, saved after step {max(checkpoints_in(self.checkpoints))}",
+                    where="training_args.output_dir",
+                    remedy="say --resume to go on with it, or --overwrite to begin anew",
+                )
             raise RequestError(
                 f"{self.path} holds an earlier run ({', '.join(earlier)})",
                 where="training_args.output_dir",
                 remedy="choose another --output-dir, or say --overwrite to replace it",
             )
 
+    def require_unfinished(self) -> None:
+        """Raises RequestError if there is no run here to go on with."""
+        if self.unfinished:
+            return
+        finished = self.read_manifest().get("finished", False)
+        raise RequestError(
+            f"{self.path} holds a finished run" if finished else f"{self.path} holds no checkpoint to go on from",
+            where="--resume",
+            remedy="say --overwrite to begin anew, or choose another --output-dir"
+            if finished
+            else "leave --resume out to begin",
+        )
+
     @contextlib.contextmanager
-    def claim(self, *, overwrite: bool) -> Iterator[None]:
+    def claim(self, *, overwrite: bool, resume: bool = False) -> Iterator[None]:
         """Owns the folder for the length of the block: one process at a time, by a lock that dies with its owner.
 
         With `overwrite`, an earlier run is put aside, and is removed only when this one has its final model; if this
-        one fails before, the earlier one is put back. A run that saved no weights leaves nothing.
+        one fails before it saved a checkpoint, the earlier one is put back. A run that saved no weights leaves nothing.
+        With `resume`, what lies here stays.
         Raises RequestError that names the holder, or the earlier run, or a folder that cannot be written to.
         """
         made = not self.path.exists()
@@ -104,13 +141,18 @@ class RunFolder:
                 file.truncate(0)
                 file.write(f"process {os.getpid()} on {socket.gethostname()} since {_now()}")
                 file.flush()
-                self._restore()  # what a run that was killed had put aside
-                self.refuse_finished(overwrite)
-                self._put_aside()
+                if resume:
+                    self.require_unfinished()
+                else:
+                    if overwrite or not self.unfinished:
+                        self._restore()  # what a run that was killed had put aside
+                    self.refuse_earlier(overwrite)
+                    self._put_aside()
                 try:
                     yield
                 finally:
-                    self._restore()
+                    if self.final_model.exists() or not self.unfinished:
+                        self._restore()
                     if not (self.checkpoints.exists() or self.final_model.exists()):
                         _clear(self.path)  # nothing was saved: what is left would only refuse the next try
             finally:

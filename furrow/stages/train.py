@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,18 +16,26 @@ from furrow.components.events import (
     EventStream,
     Exported,
     ExportVerified,
+    MicroBatchShrunk,
     StageStarted,
+    TrainingStarted,
     Warned,
 )
+from furrow.components.fine_tuner import SamplePrompt, TrainingRequest
 from furrow.components.model_folder import STRATEGY_FILE, recognise
 from furrow.components.prompt_template import PromptTemplate
-from furrow.components.registry import factory, find
+from furrow.components.records import Row
 from furrow.stages import wire
-from furrow.stages.examples import ExampleMaker, Prepared
+from furrow.stages.classification_examples import counted
+from furrow.stages.examples import ExampleMaker, Prepared, classes_of
 from furrow.stages.export import export_all, general_probes, probes_from, wanted
 from furrow.stages.report import write_report
+from furrow.stages.resume import go_on
 from furrow.stages.rows import Rows, load_rows
 from furrow.stages.run import RunFolder, versions
+from furrow.stages.samples import sample_prompts
+from furrow.stages.shown import Shown, shown
+from furrow.stages.watching import watched
 from furrow.strategies.files import Loaded, filled_yaml
 from furrow.strategies.schema import Strategy
 
@@ -45,39 +52,61 @@ class TrainingData:
     evaluation: Prepared
     maker: ExampleMaker
 
+    @property
+    def asked(self) -> list[Row]:
+        """Rows to put to the model: those it is measured on, else the learned ones; of two answers the better one."""
+        return [self.maker.rendered(row)[0] for row in self.rows.evaluation or self.rows.train]
 
-def train(loaded: Loaded, *, overwrite: bool, emit: Emit) -> RunFolder:
-    """Runs the strategy and returns its folder. Data and device are verified before anything is replaced."""
+
+def train(loaded: Loaded, *, overwrite: bool, resume: Path | None = None, emit: Emit) -> RunFolder:
+    """Runs the strategy and returns its folder. Data and device are verified before anything is replaced.
+
+    `resume` goes on with an interrupted run, from this checkpoint or (resume.NEWEST) from the newest whole one.
+    """
     strategy = loaded.strategy
     run = RunFolder(strategy.output_dir)
-    run.refuse_finished(overwrite)
+    if resume is None:
+        run.refuse_earlier(overwrite)
+    else:
+        run.require_unfinished()
     before: list[Event] = []  # what happens before the folder is claimed belongs to the run's record too
     events = EventStream(emit)
     tuner = wire.fine_tuner(strategy)
     tuner.verify()
+    tuner.start()  # the model is loaded while the rows are tokenised
     data = prepare(loaded, tuner.tokenizer, EventStream(emit, before.append))
-    with run.claim(overwrite=overwrite), _tracked(strategy, run, events, before):
-        filled = filled_yaml(strategy)
+    filled, facts = filled_yaml(strategy), _facts(strategy, data)
+    with ExitStack() as stack:
+        stack.enter_context(run.claim(overwrite=overwrite, resume=resume is not None))
+        checkpoint = None
+        if resume is not None:
+            checkpoint = go_on(run, resume, filled, facts["data"], EventStream(emit, before.append))
+            facts["resumed_from"] = [*run.read_manifest().get("resumed_from", []), checkpoint.name]
+        stack.enter_context(watched(strategy, run, events, before))
         run.strategy.write_text(filled, encoding="utf-8")
-        facts = _facts(strategy, data)
         run.write_manifest({**facts, "finished": False})
-        tuner.train(
-            data.train.examples,
-            data.evaluation.examples,
+        request = TrainingRequest(
+            train=data.train.examples,
+            evaluation=data.evaluation.examples,
             order_seed=order_seed_of(strategy),
             checkpoints=run.checkpoints,
             final_model=run.final_model,
             beside={STRATEGY_FILE: filled},
-            emit=events,
+            max_length=data.maker.max_length,
+            labels=data.maker.classes.labels.names if data.maker.classes else (),
+            samples=_samples(strategy, data),
+            resume=checkpoint,
         )
-        exports = _Exports()
-        events.subscribe(exports)
+        found = _Found()
+        events.subscribe(found)
+        tuner.train(request, events)
         template = data.maker.template or _plain_template(strategy, tuner.tokenizer)
         if template is not None:
-            probes = probes_from(data.rows.evaluation or data.rows.train, template) if data.maker.template else []
+            probes = probes_from(data.asked, template) if data.maker.template else []
             probes = probes or general_probes(template)
-            export_all(strategy, recognise(run.final_model), template, probes, run.exports, events, overwrite=overwrite)
-        run.write_manifest({**facts, "exports": exports.made, "finished": True})
+            replace = overwrite or resume is not None  # what was exported before the run was cut off
+            export_all(strategy, recognise(run.final_model), template, probes, run.exports, events, overwrite=replace)
+        run.write_manifest({**facts, **found.facts, "finished": True})
         write_report(run, strategy)
     return run
 
@@ -88,7 +117,8 @@ def prepare(loaded: Loaded, tokenizer: Any, emit: Emit) -> TrainingData:
     emit(StageStarted(stage="reading the data"))
     rows = load_rows(loaded, emit)
     template = None if objective_of(strategy) == "pretrain" else wire.prompt_template(strategy, tokenizer)
-    maker = ExampleMaker(template, tokenizer, strategy.data_preprocessing)
+    classes = classes_of(strategy, rows.train)
+    maker = ExampleMaker(template, tokenizer, strategy.data_preprocessing, objective_of(strategy), classes)
     train_rows, evaluation = maker.prepare(rows.train), maker.prepare(rows.evaluation)
     _judge_lengths(train_rows, len(rows.train), maker.max_length, emit)
     if rows.evaluation:
@@ -100,6 +130,9 @@ def prepare(loaded: Loaded, tokenizer: Any, emit: Emit) -> TrainingData:
                     remedy="set training_args.eval_strategy to epoch or steps, or leave the evaluation data out",
                 )
             )
+    if classes is not None:
+        for event in counted(classes.labels, train_rows.examples, evaluation.examples):
+            emit(event)
     emit(
         DataPrepared(
             train_rows=len(train_rows.examples),
@@ -138,12 +171,12 @@ def _judge_lengths(prepared: Prepared, rows: int, max_length: int, emit: Emit) -
         )
     if len(prepared.dropped) > TOO_MANY_DROPPED * rows:
         raise RequestError(
-            f"{len(prepared.dropped)} of {rows} rows lose their whole answer to max_length {max_length} "
+            f"{len(prepared.dropped)} of {rows} rows lose {prepared.lost} to max_length {max_length} "
             f"(first: {prepared.dropped[0]})",
             where="data_preprocessing.max_length",
             remedy="raise it, or shorten the prompts",
         )
-    for listed, what in ((prepared.dropped, "dropped: their whole answer is beyond"), (prepared.truncated, "cut at")):
+    for listed, what in ((prepared.dropped, f"dropped: {prepared.lost} is beyond"), (prepared.truncated, "cut at")):
         if listed:
             shown = ", ".join(listed[:5]) + (", …" if len(listed) > 5 else "")
             emit(
@@ -154,18 +187,13 @@ def _judge_lengths(prepared: Prepared, rows: int, max_length: int, emit: Emit) -
             )
 
 
-@contextmanager
-def _tracked(strategy: Strategy, run: RunFolder, events: EventStream, before: list[Event]) -> Iterator[None]:
-    """Subscribes the strategy's trackers for the length of the run, and tells them what happened before it."""
-    with ExitStack() as stack:
-        for name in wire.trackers(strategy.monitoring):
-            component = find("tracker", name)
-            tracker = factory(component)(component.config(), run.path)
-            stack.callback(tracker.close)
-            for event in before:
-                tracker(event)
-            events.subscribe(tracker)
-        yield
+def _samples(strategy: Strategy, data: TrainingData) -> list[SamplePrompt]:
+    """The prompts to watch; none where the model learns to judge and not to answer."""
+    if objective_of(strategy) in ("classification", "reward"):
+        return []
+    arguments = getattr(strategy.fine_tuner.config, "training_args", None)
+    evaluates = bool(data.evaluation.examples) and getattr(arguments, "eval_strategy", "no") != "no"
+    return sample_prompts(strategy.monitoring.samples, data.asked, data.maker.template, evaluates=evaluates)
 
 
 def _plain_template(strategy: Strategy, tokenizer: Any) -> PromptTemplate | None:
@@ -183,31 +211,32 @@ def _facts(strategy: Strategy, data: TrainingData) -> dict[str, Any]:
     }
 
 
-class _Exports:
-    """Collects what was exported, with the figures of its comparison, for the manifest."""
+class _Found:
+    """Collects what only the run itself finds out, for the manifest: how large a micro-batch may be on this machine,
+    what was exported, and how that compares with the model."""
 
     def __init__(self) -> None:
-        self.made: list[dict[str, Any]] = []
+        self.facts: dict[str, Any] = {"exports": []}
         self._verified: list[ExportVerified] = []
 
     def __call__(self, event: Event) -> None:
-        if isinstance(event, ExportVerified):
-            self._verified.append(event)
-        if isinstance(event, Exported):
-            figures = [vars(verified) for verified in self._verified]
-            self.made.append({"format": event.format, "path": event.path, "bytes": event.bytes, "verified": figures})
-            self._verified = []
+        match event:
+            case TrainingStarted():
+                self.facts["micro_batch_tokens"] = event.micro_batch_tokens
+            case MicroBatchShrunk():
+                self.facts["micro_batch_tokens"] = event.tokens
+                self.facts.setdefault("memory_ran_out", []).append({"step": event.step, "tokens": event.was})
+            case ExportVerified():
+                self._verified.append(event)
+            case Exported():
+                figures = [vars(verified) for verified in self._verified]
+                made = {"format": event.format, "path": event.path, "bytes": event.bytes, "verified": figures}
+                self.facts["exports"].append(made)
+                self._verified = []
 
 
-def dry_run(loaded: Loaded, count: int, emit: Emit) -> tuple[TrainingData, list[list[tuple[str, bool]]]]:
-    """The data as the model will see it: the first `count` rows as (token's text, is learned), in order."""
+def dry_run(loaded: Loaded, count: int, emit: Emit) -> tuple[TrainingData, list[Shown]]:
+    """The data as the model will see it: every sequence of the first `count` rows, in order."""
     tokenizer = wire.fine_tuner(loaded.strategy).tokenizer
     data = prepare(loaded, tokenizer, emit)
-    shown = [
-        [
-            (tokenizer.decode([token]), learned)
-            for token, learned in zip(example.input_ids, example.learned, strict=True)
-        ]
-        for example in data.train.examples[:count]
-    ]
-    return data, shown
+    return data, [each for example in data.train.examples[:count] for each in shown(example, tokenizer)]

@@ -7,11 +7,13 @@ from typing import Any
 from furrow.components.errors import FurrowError
 from furrow.components.exporter import Exporter
 from furrow.components.fine_tuner import FineTuner
-from furrow.components.model_app import ModelApp
+from furrow.components.model_app import Judge, ModelApp
 from furrow.components.prompt_template import PromptTemplate
 from furrow.components.registry import factory, find
 from furrow.components.served import Served
+from furrow.components.tracker import TrackedRun, Tracker
 from furrow.strategies.schema import MonitoringConfig, Strategy
+from furrow.strategies.wiring import Wired
 
 
 def fine_tuner(strategy: Strategy) -> FineTuner:
@@ -20,7 +22,10 @@ def fine_tuner(strategy: Strategy) -> FineTuner:
 
 
 def prompt_template(strategy: Strategy, tokenizer: Any) -> PromptTemplate:
-    """The strategy's template over the facts of this tokenizer."""
+    """The strategy's template over the facts of this tokenizer; one that adds nothing to classify plain text."""
+    if getattr(getattr(strategy.fine_tuner.config, "objective", None), "text", "template") == "plain":
+        component = find("prompt_template", "format")
+        return factory(component)(component.config.model_validate({"format": "{input}{output}"}), tokenizer)
     return factory(strategy.prompt_template.component)(strategy.prompt_template.config, tokenizer)
 
 
@@ -29,10 +34,26 @@ def model_app(strategy: Strategy, served: Served) -> ModelApp:
     return factory(strategy.model_app.component)(strategy.model_app.config, served)
 
 
-def trackers(monitoring: MonitoringConfig) -> list[str]:
-    """The types of the trackers that are asked for."""
+def judge(strategy: Strategy, served: Served) -> Judge:
+    """The strategy's app for a model that scores texts, loaded."""
+    return factory(strategy.model_app.component)(strategy.model_app.config, served)
+
+
+def trackers(monitoring: MonitoringConfig) -> list[Wired]:
+    """The trackers that are asked for, each type once; one that is named in the list has the settings given there."""
     asked = {"jsonl": monitoring.track_training_metrics, "tensorboard": monitoring.log_tensorboard}
-    return [kind for kind, is_asked in asked.items() if is_asked]
+    found = {kind: _with_defaults("tracker", kind) for kind, is_asked in asked.items() if is_asked}
+    return list((found | {wired.type: wired for wired in monitoring.trackers}).values())
+
+
+def tracker(wired: Wired, run: TrackedRun) -> Tracker:
+    """The tracker, ready for events."""
+    return factory(wired.component)(wired.config, run)
+
+
+def _with_defaults(slot: str, kind: str) -> Wired:
+    component = find(slot, kind)
+    return Wired(slot, kind, component, component.config())
 
 
 def app(kind: str, served: Served) -> ModelApp:

@@ -36,6 +36,11 @@ MOVED: dict[Path, Path] = {
     (*ARGUMENTS, "gradient_checkpointing"): (*OPTIMIZATION, "gradient_checkpointing"),
     (*ARGUMENTS, "tf32"): (*CONFIG, "hardware", "precision", "cuda", "use_tf32"),
     (*OPTIMIZATION, "gradient_accumulation_steps"): (*ARGUMENTS, "gradient_accumulation_steps"),
+    (*ARGUMENTS, "early_stopping_patience"): (*ARGUMENTS, "early_stopping", "patience"),
+    (*ARGUMENTS, "early_stopping_threshold"): (*ARGUMENTS, "early_stopping", "threshold"),
+    (*ARGUMENTS, "project"): ("monitoring", "project"),
+    (*ARGUMENTS, "run_name"): ("monitoring", "run_name"),
+    ("monitoring", "project_name"): ("monitoring", "project"),
 }
 """As written -> where it belongs. Where both are given, the one that belongs there wins, with a warning."""
 
@@ -46,10 +51,12 @@ def _one_flag(word: str) -> Reading:
     return lambda value: word if value is True else None
 
 
-def _tensorboard(value: Any) -> Any:
+def _trackers(value: Any) -> Any:
+    """transformers takes a name or a list of them, and calls one of them by its package."""
     wanted = value if isinstance(value, list) else [value]
-    known = (("tensorboard", True), ("none", False))
-    return next((meant for name, meant in known if wanted == [name]), None)
+    if not all(isinstance(name, str) for name in wanted) or wanted in ([], ["none"], ["all"]):
+        return None
+    return ["comet" if name == "comet_ml" else name for name in wanted]
 
 
 REWORDED: dict[Path, tuple[Path, Reading]] = {
@@ -57,7 +64,9 @@ REWORDED: dict[Path, tuple[Path, Reading]] = {
     (*ARGUMENTS, "fp16"): ((*OPTIMIZATION, "mixed_precision"), _one_flag("fp16")),
     (*ARGUMENTS, "use_cpu"): ((*CONFIG, "hardware", "device"), _one_flag("cpu")),
     (*ARGUMENTS, "no_cuda"): ((*CONFIG, "hardware", "device"), _one_flag("cpu")),
-    (*ARGUMENTS, "report_to"): (("monitoring", "log_tensorboard"), _tensorboard),
+    (*ARGUMENTS, "report_to"): (("monitoring", "trackers"), _trackers),
+    ("monitoring", "report_to"): (("monitoring", "trackers"), _trackers),
+    ("monitoring", "experiment_tracker"): (("monitoring", "trackers"), _trackers),
 }
 """The same, where the value is said in other words; a reading that gives None leaves the default."""
 
@@ -68,6 +77,7 @@ def settle(body: Body, problems: list[Problem]) -> list[Event]:
     for name, target in SHORT_FORMS.items():
         if name in body.data:
             events += _expand(body, (name,), target, problems)
+    events += _open_early_stopping(body)
     for source, target in MOVED.items():
         events += _move(body, source, target, problems)
     for source, (target, reading) in REWORDED.items():
@@ -124,6 +134,18 @@ def _reword(body: Body, source: Path, target: Path, reading: Reading, problems: 
     else:
         _parent(body.data, source)[source[-1]] = meant
         yield from _move(body, source, target, problems)
+
+
+def _open_early_stopping(body: Body) -> Iterator[Event]:
+    """Guides write `early_stopping: true` with its settings beside it: they go into it, or nowhere if it is false."""
+    path: Path = (*ARGUMENTS, "early_stopping")
+    if _get(body.data, path) is True:
+        _parent(body.data, path)[path[-1]] = {}
+    beside = [source for source, target in MOVED.items() if target[:-1] == path and _get(body.data, source) is not None]
+    for source in beside if _get(body.data, path) is False else ():
+        place, written = body.place(source), body.written(source)
+        _take(body, source)
+        yield Noted(message=f"{place}: {dotted(written)} has no effect: early_stopping is false")
 
 
 def _ignore_ellipsis(body: Body, events: list[Event]) -> None:

@@ -12,6 +12,9 @@ from furrow.strategies.moved_keys import CONFIG
 from furrow.strategies.schema import TEMPLATE, Strategy
 from furrow.strategies.spellings import Body
 
+EXPORTERS = {"to_merged": "merged", "to_gguf": "gguf", "to_gguf_adapter": "gguf-adapter", "to_ollama": "ollama"}
+"""Key of the block `export` -> exporter."""
+
 
 def notes(strategy: Strategy, body: Body) -> Iterator[Event]:
     """Events in the order of the blocks."""
@@ -19,24 +22,30 @@ def notes(strategy: Strategy, body: Body) -> Iterator[Event]:
         yield Noted(message=f"{body.place(path)}: {dotted(body.written(path))} has no effect: {why}")
     yield from _about_evaluation(strategy, body)
     yield from _about_steps(strategy, body)
-    objective = getattr(strategy.fine_tuner.config, "objective", None)
+    objective: Any = getattr(strategy.fine_tuner.config, "objective", None)
     is_plain = strategy.prompt_template == TEMPLATE.wire({})
     if getattr(objective, "type", None) == "pretrain" and not is_plain:
         yield Noted(
             message=f"{body.place(('prompt_template',))}: prompt_template does not shape the training rows: the "
             "objective is pretrain, which learns the column `text` as it is"
         )
+    if getattr(objective, "type", None) == "classification" and objective.text == "plain" and not is_plain:
+        yield Warned(
+            message=f"{body.place(('prompt_template',))}: prompt_template does not shape the rows of this classifier",
+            remedy="set objective.text to template, or leave the template out",
+        )
 
 
 def contradictions(strategy: Strategy, body: Body) -> list[Problem]:
     """What each block allows by itself and the strategy as a whole does not."""
-    method = getattr(strategy.fine_tuner.config, "method", None)
-    path: Path = ("export", "to_gguf_adapter")
-    if strategy.export.to_gguf_adapter and getattr(method, "type", "lora") == "full":
-        return [
-            Problem(body.place(path), path, "there is no adapter to export: the method is full; say to_gguf instead")
-        ]
-    return []
+    refused: dict[str, str] = {}
+    for name in ("method", "objective"):
+        settings: Any = getattr(strategy.fine_tuner.config, name, None)
+        refused |= settings.not_exported() if hasattr(settings, "not_exported") else {}
+    asked = (("export", key) for key in EXPORTERS if getattr(strategy.export, key))
+    return [
+        Problem(body.place(path), path, refused[EXPORTERS[path[1]]]) for path in asked if EXPORTERS[path[1]] in refused
+    ]
 
 
 def _without_effect(config: Any, path: Path) -> Iterator[tuple[Path, str]]:
@@ -69,6 +78,9 @@ def _about_steps(strategy: Strategy, body: Body) -> Iterator[Event]:
     if strategy.fine_tuner.type != "pytorch":
         return
     arguments: Any = strategy.fine_tuner.config.training_args  # type: ignore[attr-defined]
+    for name, why in arguments.without_effect():
+        path = (*CONFIG, "training_args", name)
+        yield Warned(message=f"{body.place(path)}: {name} has no effect: {why}", remedy="leave it out")
     pairs = (("warmup_steps", "warmup_ratio"), ("max_steps", "num_train_epochs"))
     for winner, loser in pairs:
         path = (*CONFIG, "training_args", loser)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, ClassVar, get_args
 
 from pydantic import Field, field_validator
 from pydantic.json_schema import SkipJsonSchema
@@ -14,12 +15,21 @@ from furrow.components.generation import GenerationConfig
 from furrow.components.registry import find
 from furrow.strategies.wiring import OfSlot, Wired
 
-__all__ = ["DatasetConfig", "ExportConfig", "MonitoringConfig", "PreprocessingConfig", "Strategy", "Wired"]
+__all__ = [
+    "DatasetConfig",
+    "ExportConfig",
+    "MonitoringConfig",
+    "PreprocessingConfig",
+    "SamplesConfig",
+    "Strategy",
+    "Wired",
+]
 
 FINE_TUNER = OfSlot("fine_tuner", default="pytorch")
 MODEL_APP = OfSlot("model_app", default="transformers")
 READER = OfSlot("dataset_reader", flat=True)
 SPLITTER = OfSlot("dataset_splitter", flat=True, default="random")
+TRACKER = OfSlot("tracker", flat=True)
 TEMPLATE = OfSlot("prompt_template", flat=True, default="chat", type_by_key=(("format", "format"),))
 
 Tokens = Annotated[int, Field(ge=1)]
@@ -105,13 +115,38 @@ class ExportConfig(Config):
         return name.lower()
 
 
+class SamplesConfig(Config):
+    """Prompts that the model answers before training and at each evaluation, always the likeliest token."""
+
+    prompts: Annotated[int, Field(ge=0)] | tuple[Annotated[str, Field(min_length=1)], ...] | None = None
+    """How many of the first rows of the evaluation data (of the training data where there is none), or questions of
+    your own; 0 for none. Default: 3 where evaluations happen, else none."""
+    max_new_tokens: Annotated[int, Field(ge=1)] = 48
+    """Most tokens of one answer. What it costs: one forward pass a token."""
+
+
 class MonitoringConfig(Config):
-    """Where the events of a training go."""
+    """What is watched during a training, and where its events go."""
+
+    not_here: ClassVar[Mapping[str, str]] = {
+        f"log_{name}": f"name it in the list `trackers: [{name}]`" for name in ("wandb", "mlflow", "comet", "trackio")
+    }
 
     track_training_metrics: bool = True
     """Write metrics.jsonl into the run folder, one event a line."""
     log_tensorboard: bool = False
     """Write TensorBoard files into the run folder; needs the extra `tensorboard`."""
+    trackers: tuple[Annotated[Wired, TRACKER], ...] = ()
+    """Where the figures go besides: names, or `{type, …}` with settings. wandb, mlflow, comet and trackio need the
+    extra of their name. One that fails is warned of, and the run goes on without it."""
+    project: Annotated[str, Field(min_length=1)] = "furrow"
+    """Under which trackers keep the runs together."""
+    run_name: Annotated[str, Field(min_length=1)] | None = None
+    """What trackers call the run. Default: the name of the run folder."""
+    diagnostics: bool = True
+    """Warn, once each, of what looks wrong: overfitting, a flat or jumping loss, a rate that is not as scheduled."""
+    samples: SamplesConfig = SamplesConfig()
+    """Answers of the model while it learns."""
 
 
 class Strategy(Config):
@@ -136,7 +171,7 @@ class Strategy(Config):
     export: ExportConfig = ExportConfig()
     """What is made of the model after training."""
     monitoring: MonitoringConfig = MonitoringConfig()
-    """Where the events of a training go."""
+    """What is watched during a training, and where its events go."""
 
     @property
     def title(self) -> str:

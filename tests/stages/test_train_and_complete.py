@@ -56,7 +56,7 @@ def test_the_folder_of_a_run_says_how_it_was_made(run):
     lines = [json.loads(line)["event"] for line in folder.metrics.read_text().splitlines()]
     assert lines.count("step_ended") == 3 and "data_prepared" in lines
     page = folder.report.read_text()
-    assert "![loss by step](loss.png)" in page and "merged" in page
+    assert "![curves of the run](curves.svg)" in page and "merged" in page
     assert yaml.safe_load(folder.strategy.read_text())["tiny"]["generation"]["top_p"] == 1.0
 
 
@@ -201,8 +201,8 @@ def test_a_row_with_an_empty_answer_is_an_error_with_its_line(strategy_file, tmp
 
 def test_a_dry_run_marks_exactly_the_answer_and_its_end(strategy_file):
     _, [first, *_] = dry_run(load("tiny", strategy_file()), 1, lambda event: None)
-    assert "".join(token for token, learned in first if not learned) == "<|user|>What is a?<|end|><|assistant|>"
-    assert "".join(token for token, learned in first if learned) == "It is aa.<|end|>"
+    assert "".join(token for token, learned in first.tokens if not learned) == "<|user|>What is a?<|end|><|assistant|>"
+    assert "".join(token for token, learned in first.tokens if learned) == "It is aa.<|end|>"
 
 
 def test_plain_text_is_learned_whole_and_long_text_in_several_pieces(strategy_file, tmp_path):

@@ -38,7 +38,7 @@ def test_what_furrow_chose_is_written_out(load_text, tmp_path):
     assert config["hardware"]["optimization"]["mixed_precision"] == "bf16"
     assert written["dataset"]["eval_split"] == 0.1
     assert written["export"]["model_name"] == "a"
-    assert written["monitoring"]["log_tensorboard"] is True
+    assert written["monitoring"]["trackers"] == [{"type": "tensorboard"}]
     assert not reloaded(loaded.strategy, tmp_path).notes
 
 

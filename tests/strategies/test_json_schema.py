@@ -55,7 +55,8 @@ def test_blocks_are_closed_and_choices_are_listed():
         if definition.get("type") == "object"
     )
     arguments = SCHEMA["$defs"]["TrainingArgsConfig"]["properties"]
-    assert set(arguments["lr_scheduler_type"]["enum"]) == {"linear", "cosine", "constant", "constant_with_warmup"}
+    assert {"linear", "cosine_with_min_lr", "warmup_stable_decay"} < set(arguments["lr_scheduler_type"]["enum"])
+    assert {"adamw", "adamw_torch", "paged_adamw_8bit"} < set(arguments["optim"]["enum"])
     assert arguments["temperature"]["deprecated"] is True
     assert "q4_k_m" in SCHEMA["$defs"]["ExportConfig"]["properties"]["quantization"]["enum"]
 

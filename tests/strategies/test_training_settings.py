@@ -96,7 +96,11 @@ def test_patterns_are_read(load_text):
         ("gradient_checkpointing: true", "hardware.optimization.gradient_checkpointing", True),
         ("tf32: true", "hardware.precision.cuda.use_tf32", True),
         ("evaluation_strategy: epoch", "training_args.eval_strategy", "epoch"),
-        ("optim: adamw_torch_fused", "training_args.optim", "adamw_torch"),
+        ("optim: adamw_torch_fused", "training_args.optim", "adamw"),
+        ("optim: adamw_torch", "training_args.optim", "adamw"),
+        ("optim: adamw_bnb_8bit", "training_args.optim", "adamw_8bit"),
+        ("optim: paged_adamw", "training_args.optim", "paged_adamw_32bit"),
+        ("optim: paged_adamw_8bit", "training_args.optim", "paged_adamw_8bit"),
         ("metric_for_best_model: loss", "training_args.metric_for_best_model", "eval_loss"),
         ("num_train_epochs: 2", "training_args.num_train_epochs", 2.0),
     ],
@@ -110,14 +114,25 @@ def test_the_spellings_of_transformers_are_understood(written, path, value, load
 
 @pytest.mark.parametrize(
     ("written", "wanted"),
-    [("tensorboard", True), ("[tensorboard]", True), ("none", False), ("[]", False), ("'no'", None), ("wandb", None)],
+    [
+        ("tensorboard", ["tensorboard"]),
+        ("[tensorboard, wandb]", ["tensorboard", "wandb"]),
+        ("comet_ml", ["comet"]),
+        ("none", []),
+        ("[]", []),
+    ],
 )
-def test_report_to_is_tensorboard_or_nothing(written, wanted, load_text, problems):
-    text = f"a: {{training_args: {{report_to: {written}}}}}"
-    if wanted is None:
-        assert "is not known here; say it as monitoring.log_tensorboard" in problems(text)[0]
-    else:
-        assert load_text(text).strategy.monitoring.log_tensorboard is wanted
+def test_report_to_names_trackers(written, wanted, load_text):
+    text = f"a: {{training_args: {{report_to: {written}, run_name: first, project: p}}}}"
+    monitoring = load_text(text).strategy.monitoring
+    assert [tracker.type for tracker in monitoring.trackers] == wanted
+    assert (monitoring.run_name, monitoring.project) == ("first", "p")
+
+
+def test_a_tracker_that_does_not_exist_is_answered_with_the_nearest_name(problems):
+    assert "did you mean 'wandb'" in problems("a: {training_args: {report_to: wand}}")[0]
+    assert "as monitoring.trackers" in problems("a: {training_args: {report_to: all}}")[0]
+    assert "trackers: [wandb]" in problems("a: {monitoring: {log_wandb: true}}")[0]
 
 
 @pytest.mark.parametrize(
@@ -127,6 +142,10 @@ def test_report_to_is_tensorboard_or_nothing(written, wanted, load_text, problem
         "training_args: {eval_strategy: steps, load_best_model_at_end: true, greater_is_better: true}",
         "hardware: {device: cuda, precision: {cuda: {use_bf16: false}}, optimization: {mixed_precision: bf16}}",
         "hardware: {precision: {cuda: {use_bf16: true, use_fp16: true}}}",
+        "training_args: {early_stopping: {patience: 2}}",
+        "training_args: {eval_strategy: steps, early_stopping: {patience: 0}}",
+        "training_args: {optim: muon}",
+        "training_args: {lr_scheduler_kwargs: {num_cycles: 2}}",
         "training_args: {warmup_ratio: 1.5}",
         "training_args: {num_train_epochs: 0}",
         "training_args: {per_device_train_batch_size: 0}",
@@ -142,6 +161,37 @@ def test_warm_up_in_two_words_and_length_in_two_words_are_warned_about(load_text
     )
     assert any("warmup_ratio has no effect: warmup_steps is 5" in message for message in messages)
     assert any("num_train_epochs has no effect: max_steps is 9" in message for message in messages)
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        ("optim: sgd, adam_beta1: 0.8", "adam_beta1 has no effect: optim is sgd; it belongs to adamw"),
+        ("optim: adafactor, adam_epsilon: 1e-6", "adam_epsilon has no effect: optim is adafactor"),
+        ("optim: adamw, momentum: 0.9", "momentum has no effect: optim is adamw; it belongs to sgd, muon"),
+        ("lr_scheduler_type: constant, warmup_steps: 3", "warmup_steps has no effect: lr_scheduler_type is constant"),
+    ],
+)
+def test_a_setting_of_another_optimiser_or_schedule_is_warned_about(written, message, load_text, said):
+    assert [shown for shown in said(load_text(f"a: {{training_args: {{{written}}}}}")) if message in shown]
+    assert not [shown for shown in said(load_text("a: {training_args: {optim: lion}}")) if "no effect" in shown]
+
+
+@pytest.mark.parametrize(
+    ("written", "wanted"),
+    [
+        ("early_stopping: true, early_stopping_patience: 5, early_stopping_threshold: 0.01", (5, 0.01)),
+        ("early_stopping_patience: 5", (5, 0.0)),
+        ("early_stopping: {patience: 2, threshold: 0.5}", (2, 0.5)),
+        ("early_stopping: true", (3, 0.0)),
+        ("early_stopping: false", None),
+        ("early_stopping: false, early_stopping_patience: 3", None),
+    ],
+)
+def test_early_stopping_is_understood_as_the_guides_write_it(written, wanted, load_text):
+    loaded = load_text(f"a: {{training_args: {{eval_strategy: steps, {written}}}}}")
+    found = loaded.strategy.fine_tuner.config.training_args.early_stopping
+    assert (None if found is None else (found.patience, found.threshold)) == wanted
 
 
 def test_an_evaluation_with_nothing_to_evaluate_on_is_warned_about(load_text, said):

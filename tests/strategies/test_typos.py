@@ -55,7 +55,7 @@ def test_all_problems_are_reported_at_once_in_the_order_of_the_file(problems):
             num_train_epochs: 5-10
             max_grad_norm: -1
           method:
-            type: qlora
+            type: vera
           dataset:
             eval_split: 0.9
           export:
@@ -77,9 +77,9 @@ def test_all_problems_are_reported_at_once_in_the_order_of_the_file(problems):
 @pytest.mark.parametrize(
     ("text", "what"),
     [
-        ("method: {type: qlora}", "method.type: the method 'qlora' is not there yet; there is: lora, full"),
-        ("method: {type: lroa}", "method.type: there is no method 'lroa'; did you mean 'lora'? allowed: lora, full"),
-        ("method: {type: full, r: 4}", "method.r: belongs to type lora, but the type here is full"),
+        ("method: {type: vera}", "method.type: the method 'vera' is not there yet; there is: lora, full, qlora, dora"),
+        ("method: {type: lroa}", "method.type: there is no method 'lroa'; did you mean 'lora'? allowed: lora, full, qlora, dora"),
+        ("method: {type: full, r: 4}", "method.r: is not there: every weight learns; leave it out, or say `type: lora`"),
         ("training_args: {eval_strategy: step}", "training_args.eval_strategy: got 'step'; did you mean 'steps'? "),
         ("training_args: {max_steps: 1.5}", "training_args.max_steps: a whole number is wanted, got a number 1.5"),
         ("training_args: {learning_rate: '2e-4'}", "a number is wanted, got text '2e-4'; leave the quotes out"),
@@ -87,7 +87,13 @@ def test_all_problems_are_reported_at_once_in_the_order_of_the_file(problems):
         ("training_args: {learning_rate: .inf}", "training_args.learning_rate: a finite number is wanted"),
         ("training_args: {learning_rate: -.inf}", "training_args.learning_rate: "),
         ("training_args: {deepspeed: x.json}", "training_args.deepspeed: is not there: training runs on one device"),
-        ("training_args: {optim: paged_adamw_32bit}", "training_args.optim: got 'paged_adamw_32bit'; "),
+        ("training_args: {optim: adamw_8bits}", "training_args.optim: got 'adamw_8bits'; did you mean 'adamw_8bit'? "),
+        (
+            "training_args: {lr_scheduler_type: cosin}",
+            "training_args.lr_scheduler_type: got 'cosin'; did you mean 'cosine'? ",
+        ),
+        ("training_args: {lr_end: 0.0}", "training_args.lr_end: is not known; did you mean 'min_lr'? "),
+        ("training_args: {lr_scheduler_kwargs: {}}", "is not there: say num_cycles, min_lr (lr_end), power"),
         ("training_args: [1]", "training_args: a mapping is wanted, got a list [1]"),
         ("name: no", "name: text is wanted, got true or false false; put it in quotes"),
         ("dataset: {train_file: 5}", "dataset.train_file: text is wanted, got a whole number 5; put it in quotes"),
@@ -104,7 +110,7 @@ def test_all_problems_are_reported_at_once_in_the_order_of_the_file(problems):
         ("key: b", "key: is not known; "),
         ("extend: b", "extend: is not known; "),
         ("method: {r: 4}\n  components: {fine_tuner: {config: {method: {r: 8}}}}", "method: given twice"),
-        ("export: {to_gguf_adapter: true}\n  method: full", "there is no adapter to export: the method is full"),
+        ("export: {to_gguf_adapter: true}\n  method: full", "there is no adapter; say to_gguf"),
     ],
 )
 def test_what_is_wrong_is_said_in_words(text, what, problems):

@@ -3,11 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from furrow.components.events import Emit
-from furrow.components.records import Example
+from furrow.components.records import AnyExample
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplePrompt:
+    """A rendered prompt that the model answers while it learns; `reference` is the answer in the data."""
+
+    prompt: str
+    stop: tuple[str, ...] = ()
+    max_new_tokens: int = 48
+    reference: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingRequest:
+    """What a fine-tuner is handed: examples, and where the results go."""
+
+    train: Sequence[AnyExample]
+    evaluation: Sequence[AnyExample] = ()
+    order_seed: int | None
+    """Of the order of the rows; None keeps their own."""
+    checkpoints: Path
+    """Folder of the checkpoints, `step-00000120` and so on."""
+    final_model: Path
+    """Where the model that is kept is published."""
+    beside: Mapping[str, str]
+    """Text files (name -> content) that are saved with the final model."""
+    resume: Path | None = None
+    """A whole checkpoint to go on from."""
+    samples: Sequence[SamplePrompt] = ()
+    """Prompts to answer at each evaluation."""
+    max_length: int | None = None
+    """Most tokens of one row: what short rows may be packed to. None: the longest row."""
+    labels: tuple[str, ...] = ()
+    """Names of the classes, in the order of their numbers."""
 
 
 class FineTuner(Protocol):
@@ -22,20 +57,10 @@ class FineTuner(Protocol):
         """Raises RequestError where the device or the precision that the config asks for is not there."""
         ...
 
-    def train(
-        self,
-        train: Sequence[Example],
-        evaluation: Sequence[Example],
-        *,
-        order_seed: int | None,
-        checkpoints: Path,
-        final_model: Path,
-        beside: Mapping[str, str],
-        emit: Emit,
-    ) -> None:
-        """Trains on the rows in an order drawn by `order_seed` (None: in their own).
+    def start(self) -> None:
+        """May begin what takes long (loading the model) while the caller prepares the data; may do nothing."""
+        ...
 
-        Saves into `checkpoints` as configured, and publishes the model that is kept as `final_model`, with the text
-        files `beside` (name -> content) in the same folder.
-        """
+    def train(self, request: TrainingRequest, emit: Emit) -> None:
+        """Trains, saves checkpoints as configured, and publishes the model that is kept as `request.final_model`."""
         ...

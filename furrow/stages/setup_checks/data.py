@@ -13,7 +13,7 @@ from furrow.components.checks import Check
 from furrow.components.prompt_template import PromptTemplate
 from furrow.components.records import Row
 from furrow.stages import wire
-from furrow.stages.examples import ExampleMaker, Prepared
+from furrow.stages.examples import ExampleMaker, Prepared, classes_of
 from furrow.stages.rows import Rows, leakage, listed, load_rows
 from furrow.stages.setup_checks.answers import answers
 from furrow.stages.setup_checks.tokenizer import LightTokenizer
@@ -65,13 +65,19 @@ def _check_rows(rows: Rows, train_file: str, eval_file: str | None) -> Iterator[
 def _check_examples(strategy: Strategy, rows: Rows, tokenizer: LightTokenizer | None) -> Iterator[Check]:
     facts = tokenizer or NoTokenizerYet()
     template = None if objective_of(strategy) == "pretrain" else wire.prompt_template(strategy, facts)
-    maker = ExampleMaker(template, facts, strategy.data_preprocessing)
+    classes = classes_of(strategy, rows.train)
+    maker = ExampleMaker(template, facts, strategy.data_preprocessing, objective_of(strategy), classes)
+    if classes is not None:
+        for row in (*rows.train, *rows.evaluation):
+            classes.labels.number(row)
+        yield Check("classes", "passed", f"{len(classes.labels.names)}: {listed(classes.labels.names)}")
     sides = [_spread(rows.train), _spread(rows.evaluation)]
     sampled = (
         f"a sample of {MOST_ROWS:,} rows" if max(map(len, (rows.train, rows.evaluation))) > MOST_ROWS else "all rows"
     )
     if tokenizer is None:
-        characters = [sum(len(piece.text) for piece in maker.segments(row)) for side in sides for row in side]
+        rendered = [part for side in sides for row in side for part in maker.rendered(row)]
+        characters = [sum(len(piece.text) for piece in maker.segments(row)) for row in rendered]
         yield _fits(template, strategy, sampled)
         found = f"median {_median(characters):,} characters, longest {max(characters):,}"
         yield Check("lengths", "passed", found + "; tokens can be counted once the base model's tokenizer is here")
@@ -87,15 +93,16 @@ def _fits(template: PromptTemplate | None, strategy: Strategy, sampled: str) -> 
 
 
 def _check_lengths(train: Prepared, evaluation: Prepared, most: int) -> Iterator[Check]:
-    lengths = [len(example.input_ids) for example in (*train.examples, *evaluation.examples)]
+    lengths = [*train.lengths, *evaluation.lengths]
     remedy = "raise data_preprocessing.max_length, or shorten the prompts"
     if lengths:
         found = f"median {_median(lengths):,} tokens, longest {max(lengths):,}, limit {most:,}"
-        yield Check("lengths", "passed", f"{found}; {train.learned_tokens / max(train.tokens, 1):.0%} are learned")
+        learned = f"; {train.learned_tokens / train.tokens:.0%} are learned" if train.learned_tokens else ""
+        yield Check("lengths", "passed", found + learned)
     if dropped := [*train.dropped, *evaluation.dropped]:
         count = len(train.dropped)
         useless = not train.examples or count > TOO_MANY_DROPPED * (count + len(train.examples))
-        found = f"{len(dropped):,} rows lose their whole answer to the limit of {most:,}: {listed(dropped)}"
+        found = f"{len(dropped):,} rows lose {train.lost} to the limit of {most:,}: {listed(dropped)}"
         yield Check("rows too long", "failed" if useless else "warning", found, remedy)
     if truncated := [*train.truncated, *evaluation.truncated]:
         found = f"{len(truncated):,} rows are cut at {most:,} tokens: {listed(truncated)}"

@@ -19,7 +19,7 @@ def check_output(folder: Path) -> Iterator[Check]:
         yield Check("output folder", "failed", f"{there} {problem}", "choose another training_args.output_dir")
         return
     try:
-        RunFolder(folder).refuse_finished(overwrite=False)
+        RunFolder(folder).refuse_earlier(overwrite=False)
     except RequestError as error:
         remedy = "train --overwrite replaces it; --output-dir DIR keeps both"
         yield Check("output folder", "warning", error.what, remedy)

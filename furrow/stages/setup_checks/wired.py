@@ -26,8 +26,7 @@ def wired_components(strategy: Strategy) -> Iterator[Wired]:
     if objective_of(strategy) != "pretrain":
         yield strategy.prompt_template
     yield strategy.fine_tuner
-    for kind in wire.trackers(strategy.monitoring):
-        yield _wire("tracker", kind)
+    yield from wire.trackers(strategy.monitoring)
     for kind, _, settings in wanted(strategy.export, strategy.model_name, Path()):
         yield _wire("exporter", kind, **settings)
     yield strategy.model_app

@@ -12,7 +12,7 @@ import pytest
 import torch
 import transformers
 from gguf import GGUFReader
-from peft import LoraConfig, get_peft_model
+from peft import AdaLoraConfig, IA3Config, LoraConfig, PeftConfig, PromptTuningConfig, get_peft_model
 
 from furrow.components.errors import FurrowError, RequestError
 from furrow.components.events import ExportVerified
@@ -114,6 +114,33 @@ def test_what_a_gguf_adapter_cannot_hold_is_refused_with_the_remedy_to_merge(
 ) -> None:
     with pytest.raises(FurrowError, match=rf"{named}[\s\S]*export the merged model instead"):
         export(adapt(**settings))
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        AdaLoraConfig(init_r=4, target_r=2, total_step=9, target_modules="all-linear"),
+        IA3Config(target_modules=["k_proj"], feedforward_modules=[]),
+    ],
+    ids=["adalora", "ia3"],
+)
+def test_an_adapter_that_is_no_lora_is_refused_with_the_remedy_to_merge(
+    config: PeftConfig, small_llama: Path, tmp_path: Path, export: Callable[..., ExportVerified]
+) -> None:
+    base = transformers.AutoModelForCausalLM.from_pretrained(small_llama)
+    get_peft_model(base, config).save_pretrained(tmp_path / "adapter")
+    with pytest.raises(FurrowError, match=r"of type (adalora|ia3)[\s\S]*export the merged model instead"):
+        export(tmp_path / "adapter")
+
+
+def test_virtual_tokens_are_refused_with_a_method_that_can_be_exported(
+    small_llama: Path, tmp_path: Path, export: Callable[..., ExportVerified]
+) -> None:
+    base = transformers.AutoModelForCausalLM.from_pretrained(small_llama)
+    config = PromptTuningConfig(num_virtual_tokens=2, task_type="CAUSAL_LM")
+    get_peft_model(base, config).save_pretrained(tmp_path / "adapter")
+    with pytest.raises(RequestError, match=r"virtual tokens[\s\S]*changes weights \(lora\)"):
+        export(tmp_path / "adapter")
 
 
 def test_lora_on_the_embeddings_is_refused(adapt: Callable[..., Path], export: Callable[..., ExportVerified]) -> None:

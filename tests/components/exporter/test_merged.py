@@ -81,3 +81,25 @@ def test_whole_weights_are_lent_as_they_are_and_an_adapter_is_merged_beside(
         assert folder == small_llama
     with merged_folder(recognise(adapter), tmp_path / "work") as folder:
         assert load_file(folder / "model.safetensors").keys() == load_file(small_llama / "model.safetensors").keys()
+
+
+def test_a_head_that_was_trained_is_kept_apart_from_the_embeddings_it_was_tied_to(
+    make_model: Callable[..., Path],
+    byte_tokenizer: Any,
+    request_for: Callable[..., ExportRequest],
+    events: list[Any],
+    tmp_path: Path,
+) -> None:
+    sizes = {"hidden_size": 64, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2}
+    tied = make_model(transformers.LlamaConfig(vocab_size=640, tie_word_embeddings=True, **sizes), byte_tokenizer)
+    config = LoraConfig(target_modules=["q_proj"], modules_to_save=["lm_head"], init_lora_weights=False)
+    model = get_peft_model(transformers.AutoModelForCausalLM.from_pretrained(tied), config)
+    torch.nn.init.normal_(model.get_output_embeddings().weight, std=0.2)
+    model.save_pretrained(tmp_path / "adapter", save_embedding_layers=False)
+    request = request_for(recognise(tmp_path / "adapter"), destination=tmp_path / "merged")
+    published = MergedExporter(MergedConfig()).export(request, events.append)
+    ids = torch.tensor([[5, 9, 300, 41, 7]])
+    merged = transformers.AutoModelForCausalLM.from_pretrained(published)
+    with torch.inference_mode():
+        assert torch.allclose(merged(ids).logits, model.eval()(ids).logits, atol=1e-4)
+    assert not merged.config.tie_word_embeddings

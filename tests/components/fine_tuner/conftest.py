@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 
 import pytest
@@ -9,6 +10,10 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from furrow.components.events import EventStream, StepEnded
+from furrow.components.fine_tuner import TrainingRequest
+from furrow.components.fine_tuner.pytorch.component import PyTorchConfig
+from furrow.components.fine_tuner.pytorch.fine_tuner import PyTorchFineTuner
 from furrow.components.records import Example
 
 TEXT = ["the quick brown fox jumps over the lazy dog", "Question: what is a carrot? Answer: a root of the garden"]
@@ -54,3 +59,54 @@ def examples():
         ids = [chance.randrange(1, 300) for _ in range(length)]
         rows.append(Example(ids, [False] * given + [True] * (length - given), f"rows.jsonl:{number + 1}"))
     return rows
+
+
+FP32_CPU = {"device": "cpu", "optimization": {"mixed_precision": "no"}}
+
+
+@pytest.fixture
+def train(tiny_model, tmp_path):
+    """Trains with these settings; returns the events and the run's folder."""
+
+    def run(
+        examples,
+        evaluation=(),
+        name="run",
+        hardware=FP32_CPU,
+        method=None,
+        objective="sft",
+        listener=None,
+        resume=None,
+        samples=(),
+        **arguments,
+    ):
+        settings = {
+            "base_model": {"path": str(tiny_model)},
+            "hardware": hardware,
+            "objective": objective,
+            "method": method or {"type": "lora", "r": 4, "dropout": 0.0},
+            "training_args": {"save_strategy": "no", **arguments},
+        }
+        tuner = PyTorchFineTuner(PyTorchConfig.model_validate_json(json.dumps(settings)))
+        events = []
+        folder = tmp_path / name
+        request = TrainingRequest(
+            train=examples,
+            evaluation=list(evaluation),
+            order_seed=42,
+            checkpoints=folder / "checkpoints",
+            final_model=folder / "final_model",
+            beside={"strategy.yaml": "x"},
+            resume=resume,
+            samples=samples,
+        )
+        tuner.train(request, EventStream(events.append, *([listener] if listener else [])))
+        return events, folder
+
+    return run
+
+
+@pytest.fixture
+def steps():
+    """The steps among the events of a run."""
+    return lambda events: [event for event in events if isinstance(event, StepEnded)]

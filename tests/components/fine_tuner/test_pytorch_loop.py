@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import math
-import random
 
 import pytest
 import torch
@@ -13,48 +11,11 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, get_scheduler
 
 from furrow.components.errors import FurrowError, RequestError
-from furrow.components.events import Evaluated, EventStream, StepEnded, TrainingEnded
-from furrow.components.fine_tuner.pytorch.batches import BatchPlan, micro_batches, seed_of
-from furrow.components.fine_tuner.pytorch.component import PyTorchConfig
-from furrow.components.fine_tuner.pytorch.fine_tuner import PyTorchFineTuner
-from furrow.components.records import Example
-
-FP32_CPU = {"device": "cpu", "optimization": {"mixed_precision": "no"}}
+from furrow.components.events import Evaluated, TrainingEnded
+from furrow.components.fine_tuner.pytorch.batches import BatchPlan, seed_of
 
 
-@pytest.fixture
-def train(tiny_model, tmp_path):
-    """Trains with these settings; returns the events and the run's folder."""
-
-    def run(examples, evaluation=(), name="run", hardware=FP32_CPU, method=None, listener=None, **arguments):
-        settings = {
-            "base_model": {"path": str(tiny_model)},
-            "hardware": hardware,
-            "method": method or {"type": "lora", "r": 4, "dropout": 0.0},
-            "training_args": {"save_strategy": "no", **arguments},
-        }
-        tuner = PyTorchFineTuner(PyTorchConfig.model_validate_json(json.dumps(settings)))
-        events = []
-        folder = tmp_path / name
-        tuner.train(
-            examples,
-            list(evaluation),
-            order_seed=42,
-            checkpoints=folder / "checkpoints",
-            final_model=folder / "final_model",
-            beside={"strategy.yaml": "x"},
-            emit=EventStream(events.append, *([listener] if listener else [])),
-        )
-        return events, folder
-
-    return run
-
-
-def steps(events):
-    return [event for event in events if isinstance(event, StepEnded)]
-
-
-def test_lora_has_the_same_loss_as_a_hand_written_loop_at_each_of_30_steps(train, tiny_model, examples):
+def test_lora_has_the_same_loss_as_a_hand_written_loop_at_each_of_30_steps(train, tiny_model, examples, steps):
     events, _ = train(
         examples,
         max_steps=30,
@@ -84,7 +45,7 @@ def _reference_losses(folder, examples):
     schedule = get_scheduler("cosine", optimizer, 4, 30)
     losses, norms = [], []
     model.train()
-    for rows in BatchPlan(rows=len(examples), effective_rows=6, epochs=3, max_steps=30, seed=42).steps():
+    for _, rows in BatchPlan(rows=len(examples), effective_rows=6, epochs=3, max_steps=30, seed=42).steps():
         total, count = torch.zeros(()), 0
         for row in rows:
             ids = torch.tensor([examples[row].input_ids])
@@ -103,7 +64,7 @@ def _reference_losses(folder, examples):
 
 
 @pytest.mark.parametrize("method", [{"type": "lora", "r": 4, "dropout": 0.0}, {"type": "full"}])
-def test_batch_8_and_batch_2_with_accumulation_4_follow_the_same_trajectory(train, examples, method):
+def test_batch_8_and_batch_2_with_accumulation_4_follow_the_same_trajectory(train, examples, method, steps):
     settings = {"max_steps": 20, "learning_rate": 1e-3, "method": method}
     whole, folder = train(examples, name="whole", per_device_train_batch_size=8, **settings)
     cut, other = train(examples, name="cut", per_device_train_batch_size=2, gradient_accumulation_steps=4, **settings)
@@ -114,7 +75,7 @@ def test_batch_8_and_batch_2_with_accumulation_4_follow_the_same_trajectory(trai
     assert all(torch.allclose(left[key], right[key], atol=1e-5) for key in left)
 
 
-def test_two_runs_with_one_seed_are_equal_to_the_bit_even_with_dropout(train, examples):
+def test_two_runs_with_one_seed_are_equal_to_the_bit_even_with_dropout(train, examples, steps):
     settings = {"max_steps": 6, "method": {"type": "lora", "r": 4, "dropout": 0.2}}
     (first, folder), (second, other) = train(examples, name="a", **settings), train(examples, name="b", **settings)
     assert [event.loss for event in steps(first)] == [event.loss for event in steps(second)]
@@ -122,7 +83,7 @@ def test_two_runs_with_one_seed_are_equal_to_the_bit_even_with_dropout(train, ex
     assert (folder / name).read_bytes() == (other / name).read_bytes()
 
 
-def test_dropout_depends_on_seed_and_step_and_not_on_who_else_draws_random_numbers(train, examples):
+def test_dropout_depends_on_seed_and_step_and_not_on_who_else_draws_random_numbers(train, examples, steps):
     settings = {"max_steps": 4, "method": {"type": "lora", "r": 4, "dropout": 0.3}}
     undisturbed, _ = train(examples, name="a", **settings)
     disturbed, _ = train(examples, name="b", listener=lambda event: torch.rand(7), **settings)
@@ -188,20 +149,11 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_step_and_rows(train, 
 
 def test_every_row_is_seen_once_an_epoch_and_each_epoch_has_its_own_order():
     plan = BatchPlan(rows=10, effective_rows=4, epochs=2, max_steps=-1, seed=1)
-    drawn = list(plan.steps())
+    drawn = [rows for _, rows in plan.steps()]
     assert [len(rows) for rows in drawn] == [4, 4, 2, 4, 4, 2]
     epochs = [[row for step in half for row in step] for half in (drawn[:3], drawn[3:])]
     assert [sorted(epoch) for epoch in epochs] == [list(range(10))] * 2
     assert epochs[0] != epochs[1]
-
-
-def test_micro_batches_lose_no_row_and_pair_like_lengths():
-    chance = random.Random(1)
-    rows = [Example([1] * chance.randint(2, 50), [True], str(number)) for number in range(16)]
-    cut = list(micro_batches(rows, 4))
-    assert sorted(row.where for batch in cut for row in batch) == sorted(row.where for row in rows)
-    lengths = [len(row.input_ids) for batch in cut for row in batch]
-    assert lengths == sorted(lengths)
 
 
 def test_target_modules_that_the_model_does_not_have_are_refused_with_those_it_has(train, examples):
@@ -216,14 +168,14 @@ def test_a_device_that_is_not_there_is_refused_with_those_that_are(train, exampl
         train(examples, hardware={"device": "cuda"})
 
 
-def test_gradient_checkpointing_changes_memory_and_not_the_loss(train, examples):
+def test_gradient_checkpointing_changes_memory_and_not_the_loss(train, examples, steps):
     plain, _ = train(examples, name="plain", max_steps=3)
     hardware = {"device": "cpu", "optimization": {"mixed_precision": "no", "gradient_checkpointing": True}}
     saving, _ = train(examples, name="saving", max_steps=3, hardware=hardware)
     assert [e.loss for e in steps(saving)] == pytest.approx([e.loss for e in steps(plain)], abs=1e-6)
 
 
-def test_runs_of_different_precision_follow_one_another_in_a_process(train, examples):
+def test_runs_of_different_precision_follow_one_another_in_a_process(train, examples, steps):
     plain, _ = train(examples, name="plain", max_steps=4)
     hardware = {"device": "cpu", "optimization": {"mixed_precision": "bf16"}}
     rounded, folder = train(examples, name="rounded", max_steps=4, hardware=hardware)

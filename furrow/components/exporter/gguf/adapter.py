@@ -34,8 +34,9 @@ class LoraPair:
 
 def refuse_special(config: Any) -> None:
     """Raises FurrowError for what a GGUF adapter cannot hold: anything but A, B and a scale."""
-    if not isinstance(config, LoraConfig):
-        raise FurrowError(f"an adapter of type {config.peft_type} cannot be a GGUF adapter", remedy=_REMEDY)
+    if type(config) is not LoraConfig:  # AdaLoRA's is a subclass, and holds singular values besides
+        kind = config.peft_type.value.lower()
+        raise FurrowError(f"an adapter of type {kind} cannot be a GGUF adapter", remedy=_REMEDY)
     variants = [field.name for field in dataclasses.fields(config) if field.metadata.get("is_lora_variant")]
     used = [name for name in (*_NOT_PLAIN, *variants) if getattr(config, name, None)]
     if config.bias != "none":

@@ -20,7 +20,13 @@ from furrow.components.exporter.gguf.manifest import manifest_path, publish_mani
 from furrow.components.exporter.gguf.vocabulary import read_vocabulary
 from furrow.components.exporter.gguf.writer import write_model
 from furrow.components.exporter.merged.agreement import Agreement
-from furrow.components.exporter.merged.folder import load, load_config, load_tokenizer, logits
+from furrow.components.exporter.merged.folder import (
+    load,
+    load_config,
+    load_tokenizer,
+    logits,
+    refuse_unmergeable,
+)
 from furrow.components.exporter.merged.probes import probes
 from furrow.components.publish import publishing, refuse_existing
 
@@ -39,6 +45,7 @@ class GgufAdapterExporter:
             raise RequestError(
                 f"{request.source.path} holds whole weights, not an adapter", remedy="export it with format gguf"
             )
+        refuse_unmergeable(request.source)
         adapter: Any = PeftConfig.from_pretrained(str(request.source.path))
         refuse_special(adapter)
         config = load_config(request.source)

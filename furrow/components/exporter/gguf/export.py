@@ -23,7 +23,14 @@ from furrow.components.exporter.gguf.vocabulary import normal_form, read_vocabul
 from furrow.components.exporter.gguf.weights import Weights
 from furrow.components.exporter.gguf.writer import write_model
 from furrow.components.exporter.merged.agreement import Agreement, Logits
-from furrow.components.exporter.merged.folder import load, load_config, load_tokenizer, logits, merged_folder
+from furrow.components.exporter.merged.folder import (
+    load,
+    load_config,
+    load_tokenizer,
+    logits,
+    merged_folder,
+    refuse_unmergeable,
+)
 from furrow.components.exporter.merged.probes import probes, rendered_texts
 from furrow.components.model_folder import ModelFolder
 from furrow.components.publish import publishing, refuse_existing
@@ -49,6 +56,7 @@ class GgufExporter:
         """The destination is a file `*.gguf`, or a folder: then `<folder>/<model_name>-<quantization>.gguf`."""
         destination = gguf_file(request, self._quantization)
         refuse_existing(destination, request.overwrite)
+        refuse_unmergeable(request.source)
         script = _converter_for(request)
         tokenizer = load_tokenizer(request.source)
         tokenizer.chat_template = request.template.jinja()

@@ -11,9 +11,15 @@ from furrow.components.events import Emit, Exported, StageStarted
 from furrow.components.exporter import ExportRequest
 from furrow.components.exporter.merged.agreement import Agreement, Gate, agreement
 from furrow.components.exporter.merged.component import MergedConfig
-from furrow.components.exporter.merged.folder import load, load_config, load_tokenizer, logits
+from furrow.components.exporter.merged.folder import (
+    load,
+    load_config,
+    load_tokenizer,
+    logits,
+    refuse_unmergeable,
+)
 from furrow.components.exporter.merged.probes import probes
-from furrow.components.model_folder import ModelFolder
+from furrow.components.model_folder import ModelFolder, recognise
 from furrow.components.publish import publishing, refuse_existing
 
 GATES = {
@@ -23,6 +29,13 @@ GATES = {
 }
 """Most that the written weights may differ from the model. float32 differs by the order of sums alone (1e-5 in a
 logit); the narrow types by the rounding of every weight (2^-11 and 2^-8 of its size)."""
+SCORE_GATES = {
+    torch.float32: Gate(mean_kl=0.0, max_abs=1e-3),
+    torch.float16: Gate(mean_kl=0.0, max_abs=2e-2),
+    torch.bfloat16: Gate(mean_kl=0.0, max_abs=2e-1),
+}
+"""The same of a reward model, whose one score has no distribution: differences of scores are what counts there, and
+those of a trained one are 1 and more."""
 
 
 class MergedExporter:
@@ -33,6 +46,7 @@ class MergedExporter:
 
     def export(self, request: ExportRequest, emit: Emit) -> Path:
         refuse_existing(request.destination, request.overwrite)
+        refuse_unmergeable(request.source)
         emit(StageStarted(stage="merging the weights"))
         tokenizer = load_tokenizer(request.source)
         texts = [tokenizer(prompt).input_ids for prompt in probes(request)]
@@ -47,8 +61,8 @@ class MergedExporter:
             tokenizer.chat_template = request.template.jinja()
             tokenizer.save_pretrained(staging)
             emit(StageStarted(stage="comparing the merged weights with the model"))
-            measured = agreement(reference, logits(load(ModelFolder(staging, "weights")), texts))
-            _check(measured, dtype)
+            measured = agreement(reference, logits(load(recognise(staging)), texts))
+            _check(measured, SCORE_GATES[dtype] if len(request.source.labels or ()) == 1 else GATES[dtype])
         emit(measured.event(request.destination))
         size = sum(file.stat().st_size for file in request.destination.iterdir())
         emit(Exported(format="merged", path=str(request.destination), bytes=size))
@@ -66,8 +80,8 @@ def _stored_dtype(source: ModelFolder) -> torch.dtype:
     return dtype if dtype in GATES else torch.float32
 
 
-def _check(measured: Agreement, dtype: torch.dtype) -> None:
-    if not GATES[dtype].passes(measured):
+def _check(measured: Agreement, gate: Gate) -> None:
+    if not gate.passes(measured):
         raise FurrowError(
             f"the merged weights disagree with the model: mean KL {measured.mean_kl:.1e}, "
             f"largest difference of a logit {measured.max_abs:.1e}",

@@ -9,9 +9,12 @@ from typing import Any
 
 import torch
 import transformers
-from peft import PeftModel
+from peft import PeftConfig
 
+from furrow.components.errors import RequestError
 from furrow.components.model_folder import ModelFolder
+from furrow.components.model_loading import load_model
+from furrow.components.scoring import set_padding
 
 
 @contextlib.contextmanager
@@ -28,17 +31,25 @@ def merged_folder(source: ModelFolder, work: Path) -> Iterator[Path]:
     yield folder
 
 
+def refuse_unmergeable(source: ModelFolder) -> None:
+    """Raises RequestError for an adapter that is not in the weights but before the text."""
+    if source.kind == "adapter" and PeftConfig.from_pretrained(str(source.path)).is_prompt_learning:
+        raise RequestError(
+            f"{source.path} holds virtual tokens (prefix or prompt tuning), which cannot be merged into weights",
+            remedy="train a method that changes weights (lora), or answer with the model app `transformers`",
+        )
+
+
 def load(source: ModelFolder, dtype: torch.dtype | str = torch.float32) -> Any:
     """The model as it answers: base with its adapter (a PeftModel), or whole weights; on the CPU, for inference.
 
-    Attention is computed eagerly: the fused kernels leave out the soft caps of Gemma 2.
+    A base that was quantised in training is written out in full, with the numbers it had there. Attention is computed
+    eagerly: the fused kernels leave out the soft caps of Gemma 2.
     """
-    model: Any = transformers.AutoModelForCausalLM.from_pretrained(
-        _weights_of(source), dtype=dtype, trust_remote_code=False, attn_implementation="eager", low_cpu_mem_usage=True
-    )
-    if source.kind == "adapter":
-        model = PeftModel.from_pretrained(model, str(source.path))
-    return model.eval()
+    model = load_model(source, dtype=dtype, in_full=True, attn_implementation="eager")
+    if source.labels is not None:
+        set_padding(model, load_tokenizer(source))
+    return model
 
 
 def load_config(source: ModelFolder) -> Any:
@@ -53,8 +64,8 @@ def load_tokenizer(source: ModelFolder) -> Any:
 
 @torch.inference_mode()
 def logits(model: Any, texts: list[list[int]]) -> list[Any]:
-    """For each text (token ids) float32 [positions, vocabulary]."""
-    return [model(torch.tensor([ids])).logits[0].float().numpy() for ids in texts]
+    """For each text (token ids) float32 [positions, vocabulary]; of a classifier [1, classes]."""
+    return [model(torch.tensor([ids])).logits.flatten(0, -2).float().numpy() for ids in texts]
 
 
 def _weights_of(source: ModelFolder) -> str:

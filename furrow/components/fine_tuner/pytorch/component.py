@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from furrow.components.base_models import BaseModelConfig
-from furrow.components.config import Config
+from furrow.components.config import Config, problem_at
 from furrow.components.fine_tuner.pytorch.hardware import HardwareConfig
-from furrow.components.fine_tuner.pytorch.hardware_checks import check_hardware
-from furrow.components.fine_tuner.pytorch.method import LEARNING_RATES, LoraMethod, MethodConfig
-from furrow.components.fine_tuner.pytorch.objective import ObjectiveConfig
+from furrow.components.fine_tuner.pytorch.method import (
+    ALSO_CALLED,
+    METHODS,
+    LoraMethod,
+    MethodConfig,
+    default_learning_rate,
+)
+from furrow.components.fine_tuner.pytorch.method_checks import checks, conflicts
+from furrow.components.fine_tuner.pytorch.objective import (
+    MEASURED,
+    PREFERENCES,
+    ObjectiveConfig,
+    SftObjective,
+    preference_rate,
+)
 from furrow.components.fine_tuner.pytorch.training_args import TrainingArgsConfig
 from furrow.components.registry import Component
 
@@ -26,23 +38,51 @@ class PyTorchConfig(Config):
     hardware: HardwareConfig = HardwareConfig()
     """Device, memory and precision."""
     method: MethodConfig = LoraMethod()
-    """Which weights learn: `lora` or `full`."""
-    objective: ObjectiveConfig = ObjectiveConfig()
-    """Which tokens are learned: `sft` or `pretrain`."""
+    """Which weights learn: all of them (`full`), or something small beside them (`lora` and the others)."""
+    objective: ObjectiveConfig = SftObjective()
+    """What the rows teach: `sft`, `pretrain`, or one of the preferences `dpo`, `orpo`, `simpo` and `kto`."""
     training_args: TrainingArgsConfig = TrainingArgsConfig()
     """Length, batches, optimiser, evaluation and checkpoints, by the names of transformers' TrainingArguments."""
 
     @model_validator(mode="before")
     @classmethod
-    def _learning_rate_by_method(cls, given: Any) -> Any:
+    def _derive(cls, given: Any) -> Any:
+        """What method and objective decide where the strategy is silent: the learning rate, and whether rows drop out.
+
+        A preference compares the model with what it was at the start, and two answers with each other; dropout would
+        be noise in both differences, so there is none unless it is asked for.
+        """
         if not isinstance(given, Mapping):
             return given
         method, arguments = given.get("method", "lora"), given.get("training_args", {})
-        kind = method.get("type", "lora") if isinstance(method, Mapping) else method
-        rate = LEARNING_RATES.get(kind) if isinstance(kind, str) else None
+        rate = default_learning_rate(method)
         if rate is None or not isinstance(arguments, Mapping):
             return given
+        if _type(given.get("objective", "sft")) in PREFERENCES:
+            settings = method if isinstance(method, Mapping) else {"type": method}
+            kind = settings.get("type", "lora").lower()
+            rate = preference_rate(kind, rate)
+            if "dropout" in METHODS[ALSO_CALLED.get(kind, kind)].model_fields:
+                given = {**given, "method": {"dropout": 0.0, **settings}}
         return {**given, "training_args": {"learning_rate": rate, **arguments}}
+
+    @model_validator(mode="after")
+    def _what_the_objective_has(self) -> Self:
+        objective, metric = self.objective.type, self.training_args.metric_for_best_model
+        if metric not in ("eval_loss", *MEASURED.get(objective, ("eval_perplexity",))):
+            of = ", ".join(kind for kind, names in MEASURED.items() if metric in names) or "sft, pretrain"
+            message = f"metric_for_best_model is {metric}, which belongs to {of}; objective is {objective}"
+            raise problem_at(("training_args", "metric_for_best_model"), message, metric)
+        if self.training_args.packing and objective in MEASURED:
+            message = f"packing puts texts together, and {objective} compares or judges each by itself; leave it out"
+            raise problem_at(("training_args", "packing"), message, True)
+        return self
+
+    @model_validator(mode="after")
+    def _what_goes_together(self) -> Self:
+        for path, why in conflicts(self):
+            raise problem_at(path, why, None)
+        return self
 
     @field_validator("base_model", mode="before", json_schema_input_type=BaseModelConfig | str)
     @classmethod
@@ -53,16 +93,17 @@ class PyTorchConfig(Config):
             return {"builtin": given.removeprefix("builtin:").strip()}
         return {"path": given} if given.startswith((".", "/", "~")) else {"huggingface_id": given}
 
-    @field_validator("objective", mode="before", json_schema_input_type=ObjectiveConfig | Literal["sft", "pretrain"])
-    @classmethod
-    def _objective_from_text(cls, given: Any) -> Any:
-        return {"type": given} if isinstance(given, str) else given
+
+def _type(given: Any) -> str:
+    """What a mapping or a bare text names; '' where it is neither, which is refused in its own place."""
+    name = given.get("type") if isinstance(given, Mapping) else given
+    return name if isinstance(name, str) else ""
 
 
 COMPONENT = Component(
-    summary="fine-tunes with PyTorch on CUDA, ROCm, MPS or a CPU: LoRA or all weights",
+    summary="fine-tunes with PyTorch on CUDA, ROCm, MPS or a CPU: all weights, LoRA and its kin, virtual tokens",
     config=PyTorchConfig,
     factory="furrow.components.fine_tuner.pytorch.fine_tuner:PyTorchFineTuner",
     requires=("torch", "transformers", "peft", "accelerate"),
-    checks=check_hardware,
+    checks=checks,
 )

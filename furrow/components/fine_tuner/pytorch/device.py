@@ -10,7 +10,7 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 
 from furrow.components.errors import RequestError
-from furrow.components.fine_tuner.pytorch.hardware import HardwareConfig
+from furrow.components.fine_tuner.pytorch.hardware import DevicePrecision, HardwareConfig
 
 _DTYPES = {"no": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
@@ -48,7 +48,8 @@ def choose(hardware: HardwareConfig) -> Placement:
             remedy=f"there is: {', '.join(there)}; `auto` takes the best of them",
         )
     asked = hardware.mixed_precision_on(cast(Any, device))
-    precision = _best_precision(device) if asked == "auto" else asked
+    allowed: DevicePrecision = getattr(hardware.precision, device)
+    precision = _best_precision(device, allowed) if asked == "auto" else asked
     if precision == "bf16" and device == "cuda" and not _has_bf16(device):
         raise RequestError(
             f"bf16 is asked for, and {torch.cuda.get_device_name()} does not have it",
@@ -73,10 +74,20 @@ def accelerator_for(placement: Placement) -> Accelerator:
     return Accelerator(cpu=placement.device.type == "cpu", mixed_precision=placement.accelerate_precision)
 
 
-def _best_precision(device: str) -> str:
-    if _has_bf16(device):
+def idle_share(device: torch.device) -> float | None:
+    """Share of the last sample period (up to a second) in which no kernel ran; None where nothing tells."""
+    if device.type != "cuda":
+        return None
+    try:
+        return 1 - torch.cuda.utilization(device) / 100
+    except (ModuleNotFoundError, RuntimeError):  # NVIDIA's management library is not there
+        return None
+
+
+def _best_precision(device: str, allowed: DevicePrecision) -> str:
+    if _has_bf16(device) and allowed.use_bf16 is not False:
         return "bf16"
-    return "fp16" if device == "cuda" else "no"
+    return "fp16" if device == "cuda" and allowed.use_fp16 is not False else "no"
 
 
 def _has_bf16(device: str) -> bool:

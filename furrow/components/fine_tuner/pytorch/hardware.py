@@ -58,6 +58,11 @@ class OptimizationConfig(Config):
     mixed_precision: Annotated[Precision, BeforeValidator(no_is_text)] = "auto"
     """no computes in float32; fp16, bf16 in that type; auto asks `precision` of the device, then takes bf16 where the
     hardware has it, else fp16 on CUDA and float32 elsewhere."""
+    activation_cache_gb: Annotated[float, Field(ge=0)] = 8.0
+    """Most GiB of disk, in the run folder and for as long as the run lasts, for what frozen layers below the first
+    trained one (`method.layers_to_transform`) make of each row: computed once, read in later epochs and evaluations.
+    Rows beyond it are computed each time; half of what is free is taken at most; 0 computes all layers in every epoch.
+    Default: room for a million tokens of an 8 B model (4,096 wide, 16 bits)."""
 
 
 class HardwareConfig(Config):

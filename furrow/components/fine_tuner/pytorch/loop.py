@@ -1,4 +1,8 @@
-"""The training loop. It reads from top to bottom: prepare, then for every step one effective batch, one update."""
+"""The training loop. It reads from top to bottom: prepare, then for every step one effective batch, one update.
+
+The optimiser sees effective batches, drawn by (seed, step). How a batch is cut into micro-batches is the machine's
+business: shares of the loss and of the gradient add up, and dropout belongs to rows, so that no cut changes a result.
+"""
 
 from __future__ import annotations
 
@@ -10,92 +14,107 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from transformers import get_scheduler
+from torch.optim.lr_scheduler import LRScheduler
 
 from furrow.components.errors import FurrowError
-from furrow.components.events import Emit, Evaluated, StepEnded
-from furrow.components.fine_tuner.pytorch.batches import BatchPlan, collate, learned_tokens, micro_batches, seed_of
-from furrow.components.fine_tuner.pytorch.loss import loss_sum
+from furrow.components.events import Emit, Evaluated, MicroBatchShrunk, StepEnded
+from furrow.components.fine_tuner.pytorch.batches import BatchPlan, seed_of
+from furrow.components.fine_tuner.pytorch.cut import cut
+from furrow.components.fine_tuner.pytorch.device import idle_share
+from furrow.components.fine_tuner.pytorch.dropout import RowSeeds
+from furrow.components.fine_tuner.pytorch.forward import Forward
+from furrow.components.fine_tuner.pytorch.memory import SMALLEST, TokenBudget, free_unused, is_out_of_memory, peak_bytes
+from furrow.components.fine_tuner.pytorch.objectives import Objective, Share
 from furrow.components.fine_tuner.pytorch.training_args import TrainingArgsConfig
-from furrow.components.records import Example
+from furrow.components.records import AnyExample, learned_tokens, total_tokens
+
+
+@dataclass(frozen=True)
+class MethodHooks:
+    """What some methods do besides learning: AdaLoRA punishes what is not orthogonal and gives ranks out anew."""
+
+    penalty: Callable[[], torch.Tensor] | None = None
+    """Added once to the loss of each effective batch."""
+    before_zero_grad: Callable[[int], None] | None = None
+    """Called with the number of the step after its update, while the gradients are still there."""
 
 
 @dataclass
 class TrainingLoop:
     """Everything that one run needs, made ready; `run()` trains.
 
-    `after_step(step, evaluated)` is called when a step is over (with its evaluation, if there was one): saving is the
-    caller's business, the loop knows nothing of files.
+    `after_step(step, evaluated)` is called when a step is over (with its evaluation, if there was one) and says
+    whether to go on: saving and stopping early are the caller's business, the loop knows nothing of files.
     """
 
     model: Any
+    forward: Forward
+    objective: Objective
+    optimizer: torch.optim.Optimizer
+    schedule: LRScheduler
     accelerator: Accelerator
     arguments: TrainingArgsConfig
-    train: Sequence[Example]
-    evaluation: Sequence[Example]
-    order_seed: int | None
-    pad_id: int
+    plan: BatchPlan
+    train: Sequence[AnyExample]
+    evaluation: Sequence[AnyExample]
+    budget: TokenBudget
+    seeds: RowSeeds
     emit: Emit
-    after_step: Callable[[int, Evaluated | None], None]
-    plan: BatchPlan = field(init=False)
+    after_step: Callable[[int, Evaluated | None], bool]
+    hooks: MethodHooks = MethodHooks()
+    step: int = 0
+    """Steps that are done: where a resumed run begins."""
+    total_loss: float = 0.0
+    total_learned: int = 0
+    _trained: list[torch.nn.Parameter] = field(init=False)
 
     def __post_init__(self) -> None:
-        arguments = self.arguments
-        self.plan = BatchPlan(
-            rows=len(self.train),
-            effective_rows=arguments.per_device_train_batch_size * arguments.gradient_accumulation_steps,
-            epochs=arguments.num_train_epochs,
-            max_steps=arguments.max_steps,
-            seed=self.order_seed,
-        )
-        self._optimizer = torch.optim.AdamW(
-            _decayed_and_not(self.model, arguments.weight_decay),
-            lr=arguments.learning_rate,
-            betas=(arguments.adam_beta1, arguments.adam_beta2),
-            eps=arguments.adam_epsilon,
-        )
-        self._schedule = get_scheduler(
-            arguments.lr_scheduler_type,
-            self._optimizer,
-            num_warmup_steps=warmup_steps(arguments, self.plan.total_steps),
-            num_training_steps=self.plan.total_steps,
-        )
+        self._trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         # accelerate brings the device, autocast and fp16's gradient scaling; the model itself stays unwrapped.
-        self._prepared = self.accelerator.prepare_optimizer(self._optimizer)
+        self._prepared = self.accelerator.prepare_optimizer(self.optimizer)
 
-    def run(self) -> float:
-        """All steps; returns the mean loss of the training, in nats a learned token."""
+    @property
+    def train_loss(self) -> float:
+        """Mean loss of the training so far, over what the loss is a mean of: learned tokens, or rows."""
+        return self.total_loss / max(self.total_learned, 1)
+
+    def run(self) -> None:
+        """All steps that are left, or as many as `after_step` allows."""
         self.model.train()
-        total_loss = total_learned = 0.0
-        for step, rows in enumerate(self.plan.steps(), 1):
+        for step, rows in self.plan.steps(after=self.step):
             batch = [self.train[row] for row in rows]
             ended = self._step(step, batch)
-            total_loss += ended.loss * ended.learned_tokens
-            total_learned += ended.learned_tokens
+            self.step = step
+            weight = ended.learned_tokens if self.objective.has_perplexity else len(batch)
+            self.total_loss += ended.loss * weight
+            self.total_learned += weight
             self.emit(ended)
-            self.after_step(step, self._evaluate(step) if self._evaluation_due(step) else None)
-        return total_loss / total_learned
+            if not self.after_step(step, self.evaluate(step) if self._evaluation_due(step) else None):
+                return
 
-    def _step(self, step: int, batch: Sequence[Example]) -> StepEnded:
-        """One effective batch: gradients of all its micro-batches are summed, normalised once, clipped, applied."""
+    def _step(self, step: int, batch: Sequence[AnyExample]) -> StepEnded:
+        """One effective batch: its gradients are summed over the micro-batches, clipped once, applied once."""
         started = time.perf_counter()
-        learning_rate = self._schedule.get_last_lr()[0]
-        torch.manual_seed(seed_of(self.arguments.seed, step))  # dropout is a function of (seed, step)
-        learned = learned_tokens(batch)
-        loss = 0.0
-        for rows in micro_batches(batch, self.arguments.per_device_train_batch_size):
-            with self.accelerator.autocast():
-                piece = loss_sum(self.model, collate(rows, self.pad_id, self.accelerator.device)) / learned
-            self.accelerator.backward(piece)
-            loss += piece.item()
+        learning_rate = float(self.schedule.get_last_lr()[0])
+        torch.manual_seed(
+            seed_of(self.arguments.seed, step)
+        )  # whatever is drawn globally is a function of (seed, step)
+        sequences = [sequence for row in batch for sequence in row.sequences]
+        self.seeds.begin(seed_of(self.arguments.seed, step), {id(one): place for place, one in enumerate(sequences)})
+        loss_tensor, sums = self._gradients(step, batch)
+        norm_tensor = self._clip()
+        loss, norm = torch.stack(
+            [loss_tensor.float(), norm_tensor.float()]
+        ).tolist()  # the step's one wait for the device
         if not math.isfinite(loss):
             raise _not_finite("the loss", loss, step, learning_rate, batch)
-        norm = self._clip()
         # With fp16 the scaler skips a step whose gradient overflowed and lowers its scale: no error there.
         if not math.isfinite(norm) and self.accelerator.scaler is None:
             raise _not_finite("the gradient norm", norm, step, learning_rate, batch)
         self._prepared.step()
-        self._schedule.step()
+        self.schedule.step()
+        if self.hooks.before_zero_grad is not None:
+            self.hooks.before_zero_grad(step)
         self._prepared.zero_grad()
         return StepEnded(
             step=step,
@@ -103,16 +122,81 @@ class TrainingLoop:
             loss=loss,
             learning_rate=learning_rate,
             grad_norm=norm,
-            learned_tokens=learned,
-            total_tokens=sum(len(example.input_ids) for example in batch),
+            learned_tokens=learned_tokens(batch),
+            total_tokens=total_tokens(batch),
             seconds=time.perf_counter() - started,
+            memory_bytes=peak_bytes(self.accelerator.device),
+            idle_share=idle_share(self.accelerator.device),
+            metrics=self.objective.metrics(sums),
         )
 
-    def _clip(self) -> float:
+    def _gradients(self, step: int, batch: Sequence[AnyExample]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """Sums the gradients of the effective batch; returns its loss (a scalar) and the sums of its figures.
+
+        Where memory runs out, the cut is halved and the same batch begins again: the result is that of a larger
+        machine. Raises FurrowError when not even one row fits.
+        """
+        while True:
+            tried = self._largest(batch)
+            try:
+                return self._attempt(batch)
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                reason = str(error).strip().splitlines()[0] if str(error) else type(error).__name__
+            self._make_room(step, batch, tried, reason)
+
+    def _attempt(self, batch: Sequence[AnyExample]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        context = self._context(batch)
+        loss = torch.zeros((), device=self.accelerator.device)
+        sums: dict[str, torch.Tensor] = {}
+        for micro in self._cut(batch):
+            with self.accelerator.autocast():
+                share = self.objective.share(micro, self.forward, context)
+            self.accelerator.backward(share.loss)
+            loss += share.loss.detach()
+            _add(sums, share)
+        if self.hooks.penalty is not None:
+            penalty = self.hooks.penalty()
+            self.accelerator.backward(penalty)
+            loss += penalty.detach()
+        return loss, sums
+
+    @torch.no_grad()
+    def _context(self, batch: Sequence[AnyExample]) -> Any:
+        self.model.eval()
+        try:
+            with self.accelerator.autocast():
+                return self.objective.context(batch, self.forward)
+        finally:
+            self.model.train()
+
+    def _cut(self, batch: Sequence[AnyExample]) -> list[list[AnyExample]]:
+        return cut(batch, self.budget.tokens, self.forward.tokens_of)
+
+    def _largest(self, batch: Sequence[AnyExample]) -> int:
+        """Tokens of the largest micro-batch of this cut."""
+        return max(
+            self.forward.tokens_of([len(one.input_ids) for row in micro for one in row.sequences])
+            for micro in self._cut(batch)
+        )
+
+    def _make_room(self, step: int, batch: Sequence[AnyExample], tried: int, reason: str) -> None:
+        self._prepared.zero_grad()
+        free_unused(self.accelerator.device)
+        if len(self._cut(batch)) == len(batch) or self.budget.tokens <= SMALLEST:
+            longest = max(batch, key=lambda row: max(len(one.input_ids) for one in row.sequences))
+            raise FurrowError(
+                f"memory ran out with one row alone ({tried} tokens) at step {step}: {reason}",
+                where=longest.where,
+                remedy="lower data_preprocessing.max_length, or turn hardware.optimization.gradient_checkpointing on, "
+                "or choose method.type qlora, or a smaller base_model",
+            )
+        self.emit(MicroBatchShrunk(step=step, tokens=self.budget.halve(tried), was=tried, reason=reason))
+
+    def _clip(self) -> torch.Tensor:
         """Scales the gradient down to max_grad_norm (0: leaves it); returns its norm before."""
-        limit = self.arguments.max_grad_norm or math.inf
-        trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
-        return float(self.accelerator.clip_grad_norm_(trained, limit))
+        return self.accelerator.clip_grad_norm_(self._trained, self.arguments.max_grad_norm or math.inf)
 
     def _evaluation_due(self, step: int) -> bool:
         if not self.evaluation:
@@ -131,41 +215,53 @@ class TrainingLoop:
         return self.arguments.save_strategy == "epoch" and self._ends_epoch(step)
 
     @torch.no_grad()
-    def _evaluate(self, step: int) -> Evaluated:
-        """Mean loss over all learned tokens of the evaluation rows, however they are cut into batches."""
+    def evaluate(self, step: int) -> Evaluated:
+        """The objective over all evaluation rows as one batch, however they are cut."""
         started = time.perf_counter()
         self.model.eval()
-        total = 0.0
-        for rows in micro_batches(self.evaluation, self.arguments.per_device_eval_batch_size):
-            with self.accelerator.autocast():
-                total += loss_sum(self.model, collate(rows, self.pad_id, self.accelerator.device)).item()
-        self.model.train()
-        loss = total / learned_tokens(self.evaluation)
+        try:
+            loss, sums = self._measured(step)
+        finally:
+            self.model.train()
         evaluated = Evaluated(
             step=step,
             eval_loss=loss,
-            eval_perplexity=math.exp(min(loss, 700.0)),  # exp overflows a float at 709
+            eval_perplexity=math.exp(min(loss, 700.0))
+            if self.objective.has_perplexity
+            else None,  # exp overflows at 709
             seconds=time.perf_counter() - started,
+            metrics={f"eval_{name}": value for name, value in self.objective.metrics(sums).items()},
+            tables={name: value.tolist() for name, value in sums.items() if value.ndim == 2},
         )
         self.emit(evaluated)
         return evaluated
 
+    def _measured(self, step: int) -> tuple[float, dict[str, torch.Tensor]]:
+        while True:
+            tried = self._largest(self.evaluation)
+            try:
+                with self.accelerator.autocast():
+                    context = self.objective.context(self.evaluation, self.forward)
+                    shares = [
+                        self.objective.share(micro, self.forward, context) for micro in self._cut(self.evaluation)
+                    ]
+                sums: dict[str, torch.Tensor] = {}
+                for share in shares:
+                    _add(sums, share)
+                return torch.stack([share.loss.double() for share in shares]).sum().item(), sums
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                reason = str(error).strip().splitlines()[0] if str(error) else type(error).__name__
+            self._make_room(step, self.evaluation, tried, reason)
 
-def warmup_steps(arguments: TrainingArgsConfig, total: int) -> int:
-    """warmup_steps where it is positive, else warmup_ratio of all steps, rounded up (as transformers does)."""
-    return arguments.warmup_steps or math.ceil(arguments.warmup_ratio * total)
+
+def _add(sums: dict[str, torch.Tensor], share: Share) -> None:
+    for name, value in share.sums.items():
+        sums[name] = sums[name] + value if name in sums else value
 
 
-def _decayed_and_not(model: Any, weight_decay: float) -> list[dict[str, Any]]:
-    """Matrices decay; vectors (norms, biases) do not, as in transformers."""
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    return [
-        {"params": [parameter for parameter in trained if parameter.ndim >= 2], "weight_decay": weight_decay},
-        {"params": [parameter for parameter in trained if parameter.ndim < 2], "weight_decay": 0.0},
-    ]
-
-
-def _not_finite(what: str, value: float, step: int, learning_rate: float, batch: Sequence[Example]) -> FurrowError:
+def _not_finite(what: str, value: float, step: int, learning_rate: float, batch: Sequence[AnyExample]) -> FurrowError:
     shown = ", ".join(example.where for example in batch[:8]) + (", …" if len(batch) > 8 else "")
     return FurrowError(
         f"{what} is {value} at step {step} (learning rate {learning_rate:.3g}); rows of this step: {shown}",

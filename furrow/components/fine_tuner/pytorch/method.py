@@ -1,83 +1,69 @@
-"""Which weights learn: a low-rank adapter, or all of them. A further method is a further class in `METHODS`."""
+"""Which weights learn: the table of all methods. A further method is a further class in `METHODS`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field
 
-from furrow.components.config import Config, problem_at
+from furrow.components.config import problem_at
 from furrow.components.errors import did_you_mean
+from furrow.components.fine_tuner.pytorch.methods.adaptive import AdaloraMethod, Ia3Method
+from furrow.components.fine_tuner.pytorch.methods.low_rank import (
+    DoraMethod,
+    LoraMethod,
+    LoraplusMethod,
+    PissaMethod,
+    RsloraMethod,
+)
+from furrow.components.fine_tuner.pytorch.methods.prompts import PrefixMethod, PromptMethod
+from furrow.components.fine_tuner.pytorch.methods.quantized import QloraMethod
+from furrow.components.fine_tuner.pytorch.methods.shared import Method
 
-Rank = Annotated[int, Field(ge=1)]
-ModuleName = Annotated[str, Field(min_length=1)]
-DROPOUT = 0.1
-"""The guide's default: it tunes small sets, which overfit."""
+__all__ = ["LEARNING_RATES", "METHODS", "FullMethod", "LoraMethod", "MethodConfig", "default_learning_rate"]
 
-
-def _target_modules(given: Any) -> Any:
-    """`auto` is all-linear; a list becomes the tuple that strict mode wants behind a validator."""
-    if isinstance(given, list):
-        return tuple(given)
-    if given in ("auto", "all-linear"):
-        return "all-linear"
-    if isinstance(given, str) and given != "attention":
-        raise ValueError(f"got {given!r}; wanted is a list such as [q_proj, v_proj], all-linear or attention")
-    return given
-
-
-TargetModules = Annotated[
-    Annotated[tuple[ModuleName, ...], Field(min_length=1)] | Literal["all-linear", "attention"],
-    BeforeValidator(_target_modules, json_schema_input_type=list[str] | Literal["all-linear", "attention", "auto"]),
-]
+_NO_ADAPTER = "every weight learns; leave it out, or say `type: lora`"
 
 
-class LoraMethod(Config):
-    """LoRA (Hu et al. 2021, arXiv:2106.09685): frozen weights W plus scale · B·A of rank r in chosen linear layers."""
-
-    type: Literal["lora"] = "lora"
-    """lora."""
-    r: Rank = 16
-    """Rank of the adapter. Guide: 4-64, lower for small models and few rows."""
-    alpha: Annotated[float, Field(gt=0)] = 32
-    """Numerator of the scale alpha / r. Default: 2 · r, so that a change of rank leaves the scale as it is."""
-    dropout: Annotated[float, Field(ge=0, lt=1)] = DROPOUT
-    """Share of the adapter's inputs that is zeroed in training. Guide: 0.0-0.2, higher against overfitting."""
-    target_modules: TargetModules = "all-linear"
-    """Layers that get an adapter, by the last part of their name (`[q_proj, v_proj]`); `all-linear` (also said `auto`)
-    means every linear layer of the decoder but not the head, `attention` those of the attention only. All
-    layers are the default: they learn more than a higher rank on attention alone (Dettmers et al. 2023, fig. 2)."""
-    bias: Literal["none"] = "none"
-    """Biases stay frozen: an adapter with biases could not be exported as a GGUF adapter."""
-    use_rslora: bool = False
-    """Scale by alpha / sqrt(r) instead of alpha / r (Kalajdzievski 2023), so that high ranks keep learning."""
-    rank_pattern: dict[ModuleName, Rank] = Field(default_factory=dict)
-    """Another rank for some layers: name (or regular expression on the full name) -> rank."""
-    alpha_pattern: dict[ModuleName, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
-    """Another alpha for some layers: name (or regular expression on the full name) -> alpha."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _derive(cls, given: Any) -> Any:
-        if not isinstance(given, Mapping):
-            return given
-        given = dict(given)
-        rank = given.get("r")
-        if "alpha" not in given and isinstance(rank, int) and not isinstance(rank, bool) and rank > 0:
-            given["alpha"] = 2 * rank
-        return given
-
-
-class FullMethod(Config):
+class FullMethod(Method):
     """Every weight learns. Memory: about 16 bytes a parameter in float32 (weight, gradient, two moments of AdamW)."""
+
+    not_here: ClassVar[Mapping[str, str]] = {
+        **dict.fromkeys(("r", "alpha", "dropout", "target_modules", "layers_to_transform", "bias"), _NO_ADAPTER),
+        "modules_to_save": "every module learns and is saved; leave it out",
+        "init_from": "whole weights to go on from are a base model: name their folder as base_model.path",
+        "quantization": "quantised weights cannot learn; say `type: qlora`",
+    }
 
     type: Literal["full"] = "full"
     """full."""
 
+    def not_exported(self) -> Mapping[str, str]:
+        return {"gguf-adapter": "the whole weights are trained and there is no adapter; say to_gguf"}
 
-METHODS: dict[str, type[Config]] = {"lora": LoraMethod, "full": FullMethod}
-PLANNED = ("qlora", "dora", "adalora", "loha", "lokr", "vera", "ia3", "prefix_tuning", "prompt_tuning", "oft")
+
+METHODS: dict[str, type[Method]] = {
+    "lora": LoraMethod,
+    "full": FullMethod,
+    "qlora": QloraMethod,
+    "dora": DoraMethod,
+    "pissa": PissaMethod,
+    "rslora": RsloraMethod,
+    "loraplus": LoraplusMethod,
+    "adalora": AdaloraMethod,
+    "ia3": Ia3Method,
+    "prefix": PrefixMethod,
+    "prompt": PromptMethod,
+}
+ALSO_CALLED = {
+    "prefix_tuning": "prefix",
+    "prompt_tuning": "prompt",
+    "lora+": "loraplus",
+    "lora_plus": "loraplus",
+}
+"""Other spellings of the guides and of PEFT."""
+PLANNED = ("loha", "lokr", "vera", "oft", "boft", "p_tuning", "hra", "fourierft", "ln_tuning", "adaption_prompt")
 """Methods that are known by name and not there yet."""
 
 
@@ -88,19 +74,56 @@ def _known(given: Any) -> Any:
     if not isinstance(given, Mapping):
         return given
     name = given.get("type", "lora")
+    name = ALSO_CALLED.get(name.lower(), name) if isinstance(name, str) else name
     if str(name).lower() in PLANNED:
         raise problem_at("type", f"the method {name!r} is not there yet; there is: {', '.join(METHODS)}", name)
-    if not isinstance(name, str) or name not in METHODS:
-        raise problem_at("type", f"there is no method {name!r}; {did_you_mean(str(name), METHODS)}", name)
-    return {"type": name, **given}
+    if not isinstance(name, str):
+        raise problem_at("type", f"one method is wanted: {', '.join(METHODS)}", name)
+    if name not in METHODS:
+        raise problem_at("type", f"there is no method {name!r}; {did_you_mean(name, METHODS)}", name)
+    return {**given, "type": name}
 
 
+AnyMethod = (
+    LoraMethod
+    | FullMethod
+    | QloraMethod
+    | DoraMethod
+    | PissaMethod
+    | RsloraMethod
+    | LoraplusMethod
+    | AdaloraMethod
+    | Ia3Method
+    | PrefixMethod
+    | PromptMethod
+)
+MethodName = Literal[
+    "lora", "full", "qlora", "dora", "pissa", "rslora", "loraplus", "adalora", "ia3", "prefix", "prompt",
+    "prefix_tuning", "prompt_tuning", "lora+", "lora_plus",
+]  # fmt: skip
 MethodConfig = Annotated[
-    Annotated[LoraMethod | FullMethod, Field(discriminator="type")],
-    BeforeValidator(_known, json_schema_input_type=LoraMethod | FullMethod | Literal["lora", "full"]),
+    Annotated[AnyMethod, Field(discriminator="type")],
+    BeforeValidator(_known, json_schema_input_type=AnyMethod | MethodName),
 ]
 """The method's config, told apart by `type`."""
 
-LEARNING_RATES = {"lora": 2e-4, "full": 5e-5}
-"""Default learning rate by method: LoRA begins at a product of zero and wants more than all weights together
-(lora: the guides' usual figure; full: transformers' default)."""
+LEARNING_RATES = {
+    "lora": 2e-4,  # the guides' usual figure: LoRA begins at a product of zero and wants more than all weights together
+    "full": 5e-5,  # transformers' default
+    "qlora": 2e-4,  # Dettmers et al. 2023, table 9, for 7 to 13 B parameters
+    "dora": 1e-4,  # the guides: 5e-5 to 2e-4, below LoRA's
+    "pissa": 2e-5,  # Meng et al. 2024, section 5.1: the largest components move the model most
+    "rslora": 5e-5,  # at the default rank its scale is four times LoRA's: a quarter of LoRA's rate
+    "loraplus": 1e-4,  # of A; PEFT's advice: half of LoRA's, for B learns 16 times as fast
+    "adalora": 1e-3,  # Zhang et al. 2023, appendix: 5e-4 to 3e-3
+    "ia3": 3e-3,  # Liu et al. 2022, section 3
+    "prefix": 1e-2,  # PEFT's example
+    "prompt": 3e-2,  # PEFT's example
+}
+"""Default learning rate by method, each with its source."""
+
+
+def default_learning_rate(method: Any) -> float | None:
+    """Of a method as it is written (a name or a mapping), lora where none is named; None for what is no method."""
+    kind = method.get("type", "lora") if isinstance(method, Mapping) else method
+    return LEARNING_RATES.get(ALSO_CALLED.get(kind.lower(), kind)) if isinstance(kind, str) else None

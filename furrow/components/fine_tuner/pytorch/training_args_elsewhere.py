@@ -11,7 +11,7 @@ _RESUME = "checkpoints are always whole; leave it out"
 _NO_LOADER = "rows are tokenised before training; no loader processes are needed"
 _METRICS = "every step notes its tokens and seconds; leave it out"
 _NO_PREDICTIONS = "evaluation keeps sums of losses, not predictions"
-_TRACKERS = "metrics go to metrics.jsonl, and to TensorBoard with monitoring.log_tensorboard"
+_TRACKERS = "a tracker has its settings in monitoring.trackers: [{type: trackio, space_id: user/name}]"
 
 NOT_HERE: dict[str, str] = {
     "hub_token": _SECRET,
@@ -32,7 +32,6 @@ NOT_HERE: dict[str, str] = {
     "parallelism_config": _ONE_DEVICE,
     "accelerator_config": _ONE_DEVICE,
     "average_tokens_across_devices": _ONE_DEVICE,
-    "torch_compile": _EAGER,
     "torch_compile_backend": _EAGER,
     "torch_compile_mode": _EAGER,
     "use_liger_kernel": _EAGER,
@@ -40,13 +39,13 @@ NOT_HERE: dict[str, str] = {
     "torch_empty_cache_steps": _EAGER,
     "label_smoothing_factor": _FIXED_LOSS,
     "neftune_noise_alpha": "noise on embeddings is not there; method.dropout regularises",
-    "optim_args": "AdamW takes adam_beta1, adam_beta2, adam_epsilon and weight_decay",
+    "optim_args": "say adam_beta1, adam_beta2, adam_epsilon, momentum and weight_decay themselves",
     "optim_target_modules": "every trainable weight has the same optimiser; see method.target_modules",
-    "lr_scheduler_kwargs": "the schedules have no further settings",
+    "lr_scheduler_kwargs": "say num_cycles, min_lr (lr_end), power, decay_ratio or decay_steps themselves",
     "gradient_checkpointing_kwargs": "gradient checkpointing has no settings; see hardware.optimization",
     "activation_checkpointing": "say hardware.optimization.gradient_checkpointing",
     "activation_checkpointing_kwargs": "gradient checkpointing has no settings; see hardware.optimization",
-    "auto_find_batch_size": "set per_device_train_batch_size, and gradient_accumulation_steps to make up for it",
+    "auto_find_batch_size": "micro_batch_tokens: auto does it, and leaves the batch as it is",
     "bf16_full_eval": "evaluation uses the precision of the training; see hardware.optimization.mixed_precision",
     "fp16_full_eval": "evaluation uses the precision of the training; see hardware.optimization.mixed_precision",
     "eval_delay": "evaluation begins with the first eval_steps",
@@ -59,10 +58,10 @@ NOT_HERE: dict[str, str] = {
     "dataloader_drop_last": "every row is seen in every epoch",
     "data_seed": "one seed orders the rows and seeds the rest: set training_args.seed",
     "full_determinism": "equal seeds give equal runs on a CPU; on a GPU set CUBLAS_WORKSPACE_CONFIG",
-    "save_only_model": _RESUME,
+    "save_only_model": "a checkpoint always holds what a resumed run needs; save_total_limit bounds how many there are",
     "ignore_data_skip": _RESUME,
     "restore_callback_states_from_checkpoint": _RESUME,
-    "resume_from_checkpoint": "a run begins at its beginning; resuming is not there yet",
+    "resume_from_checkpoint": "say --resume on the command line",
     "enable_jit_checkpoint": _RESUME,
     "save_on_each_node": _ONE_DEVICE,
     "log_on_each_node": _ONE_DEVICE,
@@ -75,7 +74,6 @@ NOT_HERE: dict[str, str] = {
     "eval_do_concat_batches": _NO_PREDICTIONS,
     "eval_use_gather_object": _NO_PREDICTIONS,
     "use_cache": "training keeps no cache of keys and values; answering always does",
-    "project": _TRACKERS,
     "trackio_space_id": _TRACKERS,
     "trackio_bucket_id": _TRACKERS,
     "trackio_static_space_id": _TRACKERS,

@@ -16,6 +16,6 @@ class TransformersAppConfig(Config):
 COMPONENT = Component(
     summary="answers with transformers, the base model or what was trained on it",
     config=TransformersAppConfig,
-    factory="furrow.components.model_app.transformers.app:TransformersApp",
+    factory="furrow.components.model_app.transformers.app:make_app",
     requires=("torch", "transformers", "peft"),
 )

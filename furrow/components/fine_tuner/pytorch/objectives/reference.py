@@ -1,0 +1,72 @@
+"""Log-probabilities of whole answers without gradients: those of the reference, kept for as long as a run lasts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+
+from furrow.components.errors import FurrowError
+from furrow.components.events import Emit, Progressed
+from furrow.components.fine_tuner.pytorch.cut import cut
+from furrow.components.fine_tuner.pytorch.forward import Forward
+from furrow.components.fine_tuner.pytorch.memory import CPU_TOKENS, DEVICE_TOKENS, free_unused, is_out_of_memory
+from furrow.components.records import AnyExample, Example
+
+STAGE = "measuring the reference"
+
+
+class Reference:
+    """What the model gave each answer before the first step. With an adapter that begins at nothing (lora) that is the
+    model with its adapter switched off; with one that goes on from an earlier run, it is that run's result.
+
+    Only the numbers are kept: full fine-tuning needs no second copy of the weights.
+    """
+
+    def __init__(self) -> None:
+        self._logps: dict[int, float] = {}
+        self._rows: list[AnyExample] = []  # held, so that no other object takes the id of one of their sequences
+
+    def measure(self, rows: Sequence[AnyExample], forward: Forward, emit: Emit) -> None:
+        self._rows += rows
+        done = 0
+        for piece, logps in _measured(rows, forward):
+            sequences = [sequence for row in piece for sequence in row.sequences]
+            self._logps.update(zip(map(id, sequences), logps.tolist(), strict=True))
+            done += len(piece)
+            emit(Progressed(stage=STAGE, done=done, total=len(rows)))
+
+    def of(self, sequences: Sequence[Example], like: torch.Tensor) -> torch.Tensor:
+        """[sequences], on the device of `like` and in its number type."""
+        return like.new_tensor([self._logps[id(sequence)] for sequence in sequences])
+
+
+def answer_logps(sequences: Sequence[Example], forward: Forward) -> torch.Tensor:
+    """Sum of log p over the learned tokens of each, in their order: [sequences]."""
+    found: dict[int, torch.Tensor] = {}
+    for piece, logps in _measured(sequences, forward):
+        found.update(zip(map(id, piece), logps.unbind(), strict=True))
+    return torch.stack([found[id(sequence)] for sequence in sequences])
+
+
+@torch.no_grad()
+def _measured(rows: Sequence[AnyExample], forward: Forward) -> Iterator[tuple[Sequence[AnyExample], torch.Tensor]]:
+    """Pieces of the rows, each with the log-probabilities of its sequences. A piece that memory has no room for is
+    halved. Raises FurrowError where one row alone is too much."""
+    budget = CPU_TOKENS if forward.device.type == "cpu" else DEVICE_TOKENS
+    waiting = cut(rows, budget, forward.tokens_of)
+    while waiting:
+        piece = waiting.pop()  # the longest rows first: what does not fit shows at once
+        try:
+            logps = forward([row.sequences for row in piece]).sequence_logps()
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            if len(piece) == 1:
+                where, remedy = piece[0].where, "lower data_preprocessing.max_length, or choose a smaller base_model"
+                raise FurrowError("memory ran out with one row alone", where=where, remedy=remedy) from error
+            waiting += [piece[: len(piece) // 2], piece[len(piece) // 2 :]]
+        else:
+            yield piece, logps
+            continue
+        free_unused(forward.device)

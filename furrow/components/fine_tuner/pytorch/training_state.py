@@ -1,0 +1,77 @@
+"""Where a run is: all that the next step depends on and that neither the strategy nor the number of the step tells."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from peft import PeftModel
+from safetensors.torch import load_file
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler
+
+from furrow.components.errors import FurrowError
+from furrow.components.fine_tuner.pytorch.checkpoints import MODEL, Tensors, read_state
+from furrow.components.fine_tuner.pytorch.loop import TrainingLoop
+from furrow.components.fine_tuner.pytorch.optimizer_state import restore_state, state_of
+from furrow.components.fine_tuner.pytorch.weights import load_trained_state, trained_state
+
+OPTIMIZER, TRAINED = "optimizer", "trained"
+
+
+def capture(loop: TrainingLoop) -> tuple[dict[str, Any], dict[str, Tensors]]:
+    """(numbers, tensors by kind) after the loop's last step.
+
+    Whole weights are in the saved model as they are. An adapter is there as other programs want it, which for some
+    methods is not how it is trained: its weights are among the tensors once more.
+    """
+    tensors, numbers = state_of(loop.model, loop.optimizer)
+    scaler = loop.accelerator.scaler
+    state = {
+        "step": loop.step,
+        "total_loss": loop.total_loss,
+        "total_learned": loop.total_learned,
+        "micro_batch_tokens": loop.budget.tokens,
+        "scaler": None if scaler is None else scaler.state_dict(),
+        "optimizer": numbers,
+    }
+    adapter = {TRAINED: trained_state(loop.model)} if isinstance(loop.model, PeftModel) else {}
+    return state, {OPTIMIZER: tensors, **adapter}
+
+
+def restore(loop: TrainingLoop, checkpoint: Path) -> dict[str, Any]:
+    """Puts the loop and its model where they were; returns all the numbers that were saved."""
+    state, tensors = read_state(checkpoint)
+    load_weights(loop.model, checkpoint)
+    restore_state(loop.model, loop.optimizer, tensors[OPTIMIZER], state["optimizer"])
+    loop.step, loop.total_loss, loop.total_learned = state["step"], state["total_loss"], state["total_learned"]
+    loop.budget.tokens = state["micro_batch_tokens"]
+    if loop.accelerator.scaler is not None and state["scaler"] is not None:
+        loop.accelerator.scaler.load_state_dict(state["scaler"])
+    _set_schedule(loop.schedule, loop.step)
+    return state
+
+
+def _set_schedule(schedule: LRScheduler, step: int) -> None:
+    """As after `step` steps. The curve is the strategy's: a learning rate that was changed since is not overruled."""
+    assert isinstance(schedule, LambdaLR)  # all of transformers' curves are
+    rates = [peak * factor(step) for peak, factor in zip(schedule.base_lrs, schedule.lr_lambdas, strict=True)]
+    for group, rate in zip(schedule.optimizer.param_groups, rates, strict=True):
+        group["lr"] = rate
+    schedule.last_epoch, schedule._last_lr = step, rates
+
+
+def load_weights(model: Any, checkpoint: Path) -> None:
+    """Puts the weights of a checkpoint back into the model that wrote them."""
+    adapter = checkpoint / f"{TRAINED}.safetensors"
+    if adapter.is_file():
+        load_trained_state(model, load_file(adapter))
+        return
+    shards = sorted((checkpoint / MODEL).glob("*.safetensors"))
+    weights = {name: tensor for shard in shards for name, tensor in load_file(shard).items()}
+    missing, unexpected = model.load_state_dict(weights, strict=False)
+    tied = set(getattr(model, "all_tied_weights_keys", None) or ())
+    if unexpected or set(missing) - tied:
+        raise FurrowError(
+            f"{checkpoint} does not hold the weights of this model: {sorted(set(missing) - tied) or unexpected}",
+            remedy="resume with the strategy that made it",
+        )

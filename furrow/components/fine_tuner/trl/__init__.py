@@ -1,0 +1,1 @@
+"""The fine-tuner over TRL: policy optimisation."""

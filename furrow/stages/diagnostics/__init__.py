@@ -1,0 +1,49 @@
+"""Rules that read a run's events and warn of what looks wrong: what was seen, in figures, its likely cause, a remedy.
+
+A rule is called with every event and returns a warning, or None; after its warning it is not asked again. The rules
+know nothing about models: what they judge is what `metrics.jsonl` holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from furrow.components.events import Emit, Event, Warned
+from furrow.stages.diagnostics.answers import Repetitive
+from furrow.stages.diagnostics.batches import Idle, Masked
+from furrow.stages.diagnostics.overfitting import AtEvaluations, Rising, gap, memorised
+from furrow.stages.diagnostics.progress import Flat, GradientSpike, LossSpike
+from furrow.stages.diagnostics.schedule import Schedule
+from furrow.strategies.schema import Strategy
+
+Rule = Callable[[Event], Warned | None]
+
+
+def rules(strategy: Strategy) -> list[Rule]:
+    """Every rule, fresh for one run."""
+    arguments = getattr(strategy.fine_tuner.config, "training_args", None)
+    return [
+        Masked(),
+        Schedule(arguments),
+        LossSpike(),
+        GradientSpike(),
+        Flat(),
+        AtEvaluations(gap),
+        AtEvaluations(Rising()),
+        AtEvaluations(memorised),
+        Repetitive(),
+        Idle(),
+    ]
+
+
+class Diagnostics:
+    """A subscriber; its warnings go into the stream that it listens to."""
+
+    def __init__(self, strategy: Strategy, emit: Emit) -> None:
+        self._rules, self._emit = rules(strategy), emit
+
+    def __call__(self, event: Event) -> None:
+        for rule in list(self._rules):
+            if warning := rule(event):
+                self._rules.remove(rule)
+                self._emit(warning)

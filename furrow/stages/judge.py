@@ -1,0 +1,71 @@
+"""The stage `complete` for models that score a text instead of continuing it: classifiers and reward models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from furrow.components.errors import RequestError
+from furrow.components.model_app import Judge
+from furrow.components.prompt_template import Message
+from furrow.components.records import Row
+from furrow.components.served import Served
+from furrow.components.tokens import end_token_id, prompt_ids, segment_ids
+from furrow.stages import wire
+from furrow.stages.complete import trained_model
+from furrow.stages.run import RunFolder
+from furrow.strategies.schema import Strategy
+
+WRITERS = ("llama_cpp", "ollama")
+"""Apps that serve models which write text, and no others."""
+
+
+class Assessor:
+    """A trained classifier or reward model, asked the strategy's way: through the very template of the training."""
+
+    def __init__(self, strategy: Strategy) -> None:
+        """Raises FurrowError if there is no trained model yet, or the strategy's app cannot serve it."""
+        model = trained_model(strategy)
+        if strategy.model_app.type in WRITERS:
+            raise RequestError(
+                f"{strategy.model_app.type} serves models that write text, and {model.path} holds one that scores it",
+                where="components.model_app.type",
+                remedy="use transformers",
+            )
+        self._tokenizer = wire.load_tokenizer(model.tokenizer)
+        self._template = wire.prompt_template(strategy, self._tokenizer)
+        self._scores_answers = len(model.labels or ()) == 1
+        served = Served(
+            model=model,
+            exports=RunFolder(strategy.output_dir).exports,
+            model_name=strategy.model_name,
+            device=str(getattr(getattr(strategy.fine_tuner.config, "hardware", None), "device", "auto")),
+        )
+        self._app: Judge = wire.judge(strategy, served)
+
+    def assess(self, prompt: str, answer: str | None = None) -> Mapping[str, float]:
+        """Probability of each class of the prompt, the likeliest first; or, of a reward model, its one score of the
+        answer. Raises RequestError where an answer is given and not wanted, or the other way round."""
+        if self._scores_answers != (answer is not None):
+            raise RequestError(
+                "a reward model scores an answer, and none is given"
+                if self._scores_answers
+                else "a classifier reads the prompt alone, and an answer is given",
+                where="--answer",
+                remedy='say: complete "PROMPT" --answer "ANSWER"' if self._scores_answers else "leave it out",
+            )
+        asked: Message = {"role": "user", "content": prompt}
+        scores = self._app.scores(self._ids(asked, answer))
+        return dict(sorted(scores.items(), key=lambda named: -named[1]))
+
+    def _ids(self, asked: Message, answer: str | None) -> list[int]:
+        if answer is None:
+            return prompt_ids(self._tokenizer, self._template.prompt([asked]))
+        row = Row({"messages": [asked, {"role": "assistant", "content": answer}]}, "--answer")
+        end = end_token_id(self._tokenizer, self._template.end_of_turn())
+        return segment_ids(self._tokenizer, self._template.train_segments(row), end)[0]
+
+
+def assessor_of(strategy: Strategy) -> Assessor | None:
+    """One for a trained model that scores texts; None for one that writes them."""
+    untrained = getattr(strategy.model_app.config, "adapter", True) is False
+    return None if untrained or trained_model(strategy).labels is None else Assessor(strategy)

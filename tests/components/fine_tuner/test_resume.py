@@ -1,0 +1,206 @@
+"""A run that is interrupted and gone on with ends as one that never was, to the bit."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from furrow.components.checkpoint_folder import checkpoints_in, damage, name_of
+from furrow.components.errors import FurrowError
+from furrow.components.events import Evaluated, Resumed, StepEnded, StoppedEarly, TrainingEnded, Warned
+from furrow.components.fine_tuner.pytorch.checkpoints import read_state
+from furrow.components.publish import sha256_of
+
+LORA = {"type": "lora", "r": 4, "dropout": 0.1}
+FULL = {"type": "full"}
+SETTINGS = {
+    "max_steps": 10,
+    "per_device_train_batch_size": 2,
+    "gradient_accumulation_steps": 3,  # 40 rows: an epoch has 7 steps
+    "micro_batch_tokens": 64,
+    "learning_rate": 1e-3,
+    "lr_scheduler_type": "cosine",
+    "warmup_steps": 2,
+    "weight_decay": 0.1,
+    "save_strategy": "steps",
+}
+
+
+class PowerCut(Exception):
+    """Nothing that anybody expects."""
+
+
+def cut_at(step):
+    def listener(event):
+        if isinstance(event, StepEnded) and event.step == step:
+            raise PowerCut
+
+    return listener
+
+
+def losses(events):
+    return {event.step: event.loss for event in events if isinstance(event, StepEnded)}
+
+
+def weights(folder):
+    [file] = (folder / "final_model").glob("*.safetensors")
+    return sha256_of(file)
+
+
+@pytest.fixture
+def interrupted(train):
+    """Trains to the end, and again with a cut at a step and on from a checkpoint: both (events, folder)."""
+
+    def run(examples, *, cut, checkpoint, **settings):
+        settings = {**SETTINGS, **settings}
+        whole = train(examples, name="whole", **settings)
+        with pytest.raises(PowerCut):
+            train(examples, name="cut", listener=cut_at(cut), **settings)
+        folder = whole[1].parent / "cut" / "checkpoints" / name_of(checkpoint)
+        return whole, train(examples, name="cut", resume=folder, **settings)
+
+    return run
+
+
+def assert_same(whole, resumed, checkpoint):
+    (events, folder), (events_after, folder_after) = whole, resumed
+    assert losses(events_after) == {step: loss for step, loss in losses(events).items() if step > checkpoint}
+    assert weights(folder_after) == weights(folder)
+    [resumed_at] = [event for event in events_after if isinstance(event, Resumed)]
+    assert resumed_at.step == checkpoint
+    ends = [next(event for event in each if isinstance(event, TrainingEnded)) for each in (events, events_after)]
+    assert ends[0].train_loss == ends[1].train_loss and ends[0].best_step == ends[1].best_step
+
+
+@pytest.mark.parametrize("optim", ["adamw", "adamw_8bit", "adafactor", "lion", "sgd"])
+def test_lora_goes_on_to_the_bit_in_the_middle_of_an_epoch(optim, interrupted, examples):
+    if optim == "adamw_8bit":
+        pytest.importorskip("bitsandbytes")
+    whole, resumed = interrupted(examples, cut=6, checkpoint=4, method=LORA, optim=optim, save_steps=4)
+    assert_same(whole, resumed, 4)
+
+
+@pytest.mark.parametrize("optim", ["adamw", "adamw_8bit", "adafactor", "lion", "sgd", "muon"])
+def test_all_weights_go_on_to_the_bit_at_the_end_of_an_epoch(optim, interrupted, examples):
+    if optim == "adamw_8bit":
+        pytest.importorskip("bitsandbytes")
+    whole, resumed = interrupted(examples, cut=8, checkpoint=7, method=FULL, optim=optim, save_strategy="epoch")
+    assert_same(whole, resumed, 7)
+
+
+@pytest.mark.parametrize("method", [{"type": "dora"}, {"type": "pissa"}, {"type": "loraplus"}, {"type": "adalora"}])
+def test_methods_that_hold_more_than_two_matrices_go_on_too(method, interrupted, examples):
+    whole, resumed = interrupted(examples, cut=6, checkpoint=4, method=method, save_steps=4)
+    assert_same(whole, resumed, 4)
+
+
+def test_the_best_step_is_known_after_a_cut_and_its_checkpoint_stays(interrupted, examples):
+    settings = {
+        "eval_strategy": "steps",
+        "eval_steps": 2,
+        "load_best_model_at_end": True,
+        "save_total_limit": 1,
+        "max_steps": 12,
+    }
+    (events, folder), (after, folder_after) = interrupted(
+        examples[:20],
+        cut=9,
+        checkpoint=8,
+        evaluation=examples[20:],
+        save_steps=4,
+        learning_rate=0.05,
+        method=LORA,
+        **settings,
+    )
+    measured = {event.step: event.eval_loss for event in events if isinstance(event, Evaluated)}
+    best = min(measured, key=measured.__getitem__)
+    assert best < 8  # what is kept was measured before the cut
+    assert_same((events, folder), (after, folder_after), 8)
+    assert (
+        list(checkpoints_in(folder / "checkpoints")) == list(checkpoints_in(folder_after / "checkpoints")) == [best, 12]
+    )
+
+
+def test_a_damaged_best_checkpoint_is_not_loaded_in_the_end(train, examples):
+    settings = {**SETTINGS, "eval_strategy": "steps", "eval_steps": 2, "load_best_model_at_end": True, "save_steps": 8}
+    settings |= {"method": LORA, "evaluation": examples[20:], "learning_rate": 0.05, "name": "run"}
+    events, folder = train(examples[:20], **settings)
+    measured = {event.step: event.eval_loss for event in events if isinstance(event, Evaluated)}
+    best = min(measured, key=measured.__getitem__)
+    file = folder / "checkpoints" / name_of(best) / "trained.safetensors"
+    file.write_bytes(file.read_bytes()[:-1] + b"\x00")
+    after, _ = train(examples[:20], resume=folder / "checkpoints" / name_of(8), **settings)
+    [warned] = [event.message for event in after if isinstance(event, Warned) and "best step" in event.message]
+    assert f"the best step so far was {best}" in warned
+    assert [event.best_step for event in after if isinstance(event, TrainingEnded)] == [10]
+
+
+def test_early_stopping_counts_on_after_a_cut(interrupted, examples):
+    settings = {"eval_strategy": "steps", "eval_steps": 1, "early_stopping": {"patience": 3, "threshold": 10.0}}
+    (events, folder), (after, folder_after) = interrupted(
+        examples[:20], cut=3, checkpoint=2, evaluation=examples[20:], save_steps=1, method=LORA, **settings
+    )
+    [stopped] = [event for event in events if isinstance(event, StoppedEarly)]
+    assert (stopped.step, stopped.metric, stopped.evaluations) == (4, "eval_loss", 3)  # the first one counts as gain
+    assert [event.step for event in after if isinstance(event, StoppedEarly)] == [4]
+    assert [event.step for event in events if isinstance(event, TrainingEnded)] == [4]
+    assert list(losses(events)) == [1, 2, 3, 4]
+    assert_same((events, folder), (after, folder_after), 2)
+
+
+def test_a_run_that_had_stopped_early_is_not_trained_further(train, examples):
+    settings = {
+        **SETTINGS,
+        "eval_strategy": "steps",
+        "eval_steps": 1,
+        "early_stopping": {"patience": 1, "threshold": 10},
+    }
+    _, folder = train(examples[:20], evaluation=examples[20:], save_steps=1, name="one", **settings)
+    before = weights(folder)
+    events, _ = train(
+        examples[:20], evaluation=examples[20:], save_steps=1, name="one",
+        resume=folder / "checkpoints" / name_of(2), **settings,
+    )  # fmt: skip
+    assert not losses(events) and weights(folder) == before
+
+
+def test_stopping_early_keeps_the_best_weights_where_they_are_wanted(train, examples):
+    settings = {**SETTINGS, "learning_rate": 0.3, "eval_strategy": "steps", "eval_steps": 1, "save_strategy": "no"}
+    settings |= {"lr_scheduler_type": "constant", "warmup_steps": 0, "optim": "sgd", "max_grad_norm": 0}
+    events, folder = train(
+        examples[:20], evaluation=examples[20:], method=FULL, load_best_model_at_end=True,
+        early_stopping={"patience": 2}, **settings,
+    )  # fmt: skip
+    measured = {event.step: event.eval_loss for event in events if isinstance(event, Evaluated)}
+    [ended] = [event for event in events if isinstance(event, TrainingEnded)]
+    assert ended.best_step == min(measured, key=measured.__getitem__) < ended.step == max(measured) < 10
+    saved = folder / "checkpoints" / name_of(ended.best_step) / "model" / "model.safetensors"
+    assert sha256_of(saved) == weights(folder)
+
+
+def test_a_new_learning_rate_is_not_overruled_by_the_checkpoint(train, examples):
+    settings = {**SETTINGS, "lr_scheduler_type": "constant", "save_steps": 4, "max_steps": 6}
+    _, folder = train(examples, name="run", **settings)
+    settings |= {"learning_rate": 5e-4}
+    events, _ = train(examples, name="run", resume=folder / "checkpoints" / name_of(4), **settings)
+    assert [event.learning_rate for event in events if isinstance(event, StepEnded)] == [5e-4, 5e-4]
+
+
+def test_a_checkpoint_holds_everything_by_name_and_without_pickle(train, examples):
+    _, folder = train(examples, method=LORA, **{**SETTINGS, "save_steps": 10})
+    checkpoint = folder / "checkpoints" / name_of(10)
+    assert damage(checkpoint) is None
+    names = {file.name for file in checkpoint.iterdir()}
+    assert names == {"MANIFEST.json", "model", "optimizer.safetensors", "state.json", "trained.safetensors"}
+    assert not [file for file in checkpoint.rglob("*") if file.suffix in (".pt", ".bin", ".pkl", ".pth")]
+    state, tensors = read_state(checkpoint)
+    assert state["step"] == 10 and state["micro_batch_tokens"] == 64
+    assert {name.rpartition("/")[0] for name in tensors["optimizer"]} == set(tensors["trained"])
+    assert "sha256" in json.loads((checkpoint / "MANIFEST.json").read_text())
+
+
+def test_a_checkpoint_of_another_method_is_refused(train, examples):
+    _, folder = train(examples, name="run", method=LORA, **{**SETTINGS, "save_steps": 10})
+    with pytest.raises(FurrowError, match="another model or method"):
+        train(examples, name="run", method={**LORA, "r": 8}, resume=folder / "checkpoints" / name_of(10), **SETTINGS)

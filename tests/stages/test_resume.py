@@ -1,0 +1,202 @@
+"""An interrupted run is gone on with from its folder, and nothing else is."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from furrow.components.checkpoint_folder import QUARANTINE, checkpoints_in, damage, name_of
+from furrow.components.errors import RequestError
+from furrow.components.events import Noted, StepEnded, Warned
+from furrow.stages.resume import NEWEST, cut_back
+from furrow.stages.run import RunFolder
+from furrow.stages.train import train
+from furrow.strategies.files import load
+
+SHORT = {"num_train_epochs": 4, "save_strategy": "steps", "save_steps": 2, "gradient_accumulation_steps": 1}
+"""12 rows, 4 a step: 12 steps, and a checkpoint after every second one."""
+
+
+class PowerCut(Exception):
+    """Nothing that anybody expects."""
+
+
+@pytest.fixture
+def go(strategy_file):
+    """Trains the tiny strategy; `cut` is the step at which it dies."""
+
+    def run(*, cut=None, resume=None, overwrite=False, overrides=(), **blocks):
+        events = []
+
+        def listen(event):
+            events.append(event)
+            if isinstance(event, StepEnded) and event.step == cut:
+                raise PowerCut
+
+        settings = {"training_args": SHORT, "method": {"type": "full"}, **blocks}
+        loaded = load("tiny", strategy_file(**settings), list(overrides))
+        return train(loaded, overwrite=overwrite, resume=resume, emit=listen), events
+
+    return run
+
+
+@pytest.fixture
+def cut_run(go, tmp_path):
+    """The folder of a run that died in step 7, its newest checkpoint of step 6."""
+    with pytest.raises(PowerCut):
+        go(cut=7)
+    return RunFolder(tmp_path / "run")
+
+
+def record(folder, *kinds):
+    lines = [json.loads(line) for line in folder.metrics.read_text().splitlines()]
+    return [event for event in lines if event["event"] in kinds]
+
+
+def test_the_record_and_the_weights_are_those_of_a_run_that_was_never_cut(go, cut_run, tmp_path):
+    run, _ = go(resume=NEWEST)
+    whole, _ = go(overrides=[f"training_args.output_dir={tmp_path / 'whole'}"])
+    name = "final_model/model.safetensors"
+    assert (run.path / name).read_bytes() == (whole.path / name).read_bytes()
+    losses = [(event["step"], event["loss"]) for event in record(run, "step_ended")]
+    assert losses == [(event["step"], event["loss"]) for event in record(whole, "step_ended")]
+    assert [event["step"] for event in record(run, "resumed")] == [6]
+    manifest = run.read_manifest()
+    assert manifest["finished"] and manifest["resumed_from"] == ["step-00000006"]
+
+
+def test_an_unfinished_run_is_neither_begun_anew_nor_forgotten_without_a_word(go, cut_run):
+    with pytest.raises(RequestError, match=r"unfinished run, saved after step 6[\s\S]*--resume[\s\S]*--overwrite"):
+        go()
+    assert list(checkpoints_in(cut_run.checkpoints)) == [2, 4, 6]
+    run, _ = go(overwrite=True)
+    assert run.read_manifest()["finished"] and len(record(run, "step_ended")) == 12
+
+
+def test_a_finished_run_is_not_resumed(go):
+    go()
+    with pytest.raises(RequestError, match=r"holds a finished run[\s\S]*--overwrite"):
+        go(resume=NEWEST)
+
+
+def test_where_nothing_was_saved_there_is_nothing_to_resume(go, tmp_path):
+    with pytest.raises(RequestError, match="holds no checkpoint to go on from"):
+        go(resume=NEWEST)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_it_is_taken(go, cut_run):
+    weights = cut_run.checkpoints / name_of(6) / "model" / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-9] ^= 1
+    weights.write_bytes(content)
+    run, events = go(resume=NEWEST)
+    [warning] = [event for event in events if isinstance(event, Warned) and "damaged" in event.message]
+    assert "model/model.safetensors" in warning.message
+    assert (run.checkpoints / QUARANTINE / name_of(6)).is_dir()
+    assert [event["step"] for event in record(run, "resumed")] == [4]
+    assert [event["step"] for event in record(run, "step_ended")] == list(range(1, 13))
+
+
+@pytest.mark.parametrize("harm", ["cut", "removed", "added", "renamed", "no manifest"])
+def test_every_harm_to_a_checkpoint_is_found(harm, cut_run):
+    checkpoint = cut_run.checkpoints / name_of(4)
+    file = checkpoint / "optimizer.safetensors"
+    if harm == "cut":
+        file.write_bytes(file.read_bytes()[:-1])
+    elif harm == "removed":
+        file.unlink()
+    elif harm == "added":
+        (checkpoint / "model" / "more.safetensors").write_bytes(b"")
+    elif harm == "renamed":
+        shutil.rmtree(cut_run.checkpoints / name_of(6))
+        checkpoint = checkpoint.rename(cut_run.checkpoints / name_of(6))
+    else:
+        (checkpoint / "MANIFEST.json").write_text("{")
+    assert damage(checkpoint) is not None
+    assert damage(cut_run.checkpoints / name_of(2)) is None
+
+
+def test_an_earlier_checkpoint_can_be_named_and_later_ones_are_set_aside(go, cut_run):
+    run, events = go(resume=cut_run.checkpoints / name_of(2))
+    moved = [event.message for event in events if isinstance(event, Noted) and "comes after it" in event.message]
+    assert len(moved) == 2 and list(checkpoints_in(run.checkpoints / QUARANTINE)) == [4, 6]
+    assert [event["step"] for event in record(run, "step_ended")] == list(range(1, 13))
+
+
+def test_a_checkpoint_that_is_not_of_this_run_is_refused_by_name(go, cut_run, tmp_path):
+    with pytest.raises(RequestError, match=r"is no checkpoint of[\s\S]*step-00000002, step-00000004, step-00000006"):
+        go(resume=tmp_path)
+
+
+def test_another_strategy_is_said(go, cut_run):
+    _, events = go(resume=NEWEST, training_args={**SHORT, "learning_rate": 1e-4})
+    [said] = [
+        event.message for event in events if isinstance(event, Warned) and "strategy has changed" in event.message
+    ]
+    assert "training_args.learning_rate (0.005 → 0.0001)" in said and "output_dir" not in said
+
+
+def test_other_rows_are_refused(go, cut_run, tmp_path):
+    file = tmp_path / "more.jsonl"
+    file.write_text('{"prompt": "What?", "completion": "It."}\n' * 2)
+    with pytest.raises(RequestError, match=r"the data is not what the run began with \(train_file"):
+        go(resume=NEWEST, overrides=[f"dataset.train_file={file}"])
+    assert list(checkpoints_in(cut_run.checkpoints)) == [2, 4, 6]
+
+
+def test_a_cut_run_that_was_to_replace_another_can_be_gone_on_with(go, tmp_path):
+    first, _ = go()
+    with pytest.raises(PowerCut):
+        go(overwrite=True, cut=5)
+    assert first.unfinished and (first.path / ".earlier/final_model").is_dir()
+    run, _ = go(resume=NEWEST)
+    assert run.read_manifest()["finished"] and not (run.path / ".earlier").exists()
+
+
+def test_a_record_is_cut_before_the_first_later_step_and_at_a_torn_line(tmp_path):
+    file = tmp_path / "metrics.jsonl"
+    kept = ['{"event": "training_started"}', '{"event": "step_ended", "step": 2}', '{"event": "noted"}']
+    file.write_text("\n".join([*kept, '{"event": "step_ended", "step": 3}', '{"event": "noted"}']) + "\n")
+    cut_back(file, 2)
+    assert file.read_text() == "\n".join(kept) + "\n"
+    file.write_text("\n".join([*kept, '{"event": "eval']))
+    cut_back(file, 2)
+    assert file.read_text() == "\n".join(kept) + "\n"
+    cut_back(tmp_path / "none.jsonl", 2)
+
+
+def test_resume_and_overwrite_together_are_refused(furrow, strategy_file):
+    ended = furrow("train", "--strategy", "tiny", "--strategy-file", strategy_file(), "--resume", "--overwrite")
+    assert ended.code == 2 and "one of them is wanted" in ended.err
+
+
+def test_a_killed_process_is_gone_on_with_by_the_command_line(go, strategy_file, tmp_path, root):
+    endless = {**SHORT, "num_train_epochs": 400, "lr_scheduler_type": "constant"}  # so that it can end anywhere
+    file = strategy_file(training_args=endless, method={"type": "full"})
+    command = [sys.executable, "cli.py", "train", "--strategy", "tiny", "--strategy-file", str(file)]
+    process = subprocess.Popen(command, cwd=root, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    checkpoints = tmp_path / "run" / "checkpoints"
+    try:
+        deadline = time.monotonic() + 100
+        while len(checkpoints_in(checkpoints)) < 2 and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+    finally:
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    newest = max(checkpoints_in(checkpoints))
+    assert 4 <= newest < 1200
+    end = {**endless, "max_steps": newest + 2}
+    run, _ = go(resume=NEWEST, training_args=end)
+    whole, _ = go(training_args=end, overrides=[f"training_args.output_dir={tmp_path / 'whole'}"])
+    losses = [[(event["step"], event["loss"]) for event in record(each, "step_ended")] for each in (run, whole)]
+    assert losses[0] == losses[1] and len(losses[0]) == newest + 2
+    name = "final_model/model.safetensors"
+    assert (run.path / name).read_bytes() == (whole.path / name).read_bytes()
