@@ -24,7 +24,7 @@ install: $(VENV)/.installed
 
 # Furrow beside its peers, each in an environment of its own under .bench: about an hour on an otherwise idle machine.
 bench: $(VENV)/.installed
-	$(PIP) --editable '.[quantization]'
+	$(PIP) --editable '.[quantization,benchmarks]'
 	$(BIN)/python -m benchmarks.run --again
 
 # torch comes first and pinned: a looser wish would bring gigabytes of CUDA packages to a machine without a GPU.

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks import cases
 from benchmarks.systems import Job, Mark, System
-from furrow.components.fine_tuner.pytorch.batches import seed_of
+from furrow.components.fine_tuner.pytorch.engine.batches import seed_of
 
 WORKERS = Path(__file__).parents[1] / "workers"
 LINE = "BENCHMARK "

@@ -103,9 +103,7 @@ def test_an_inherited_mistake_is_blamed_where_it_was_written(problems):
           method:
             rank: 4
     """)
-    assert found == [
-        "s.yaml:4: method.rank: is not known; did you mean 'r'? see `strategies schema` for all keys"
-    ]
+    assert found == ["s.yaml:4: method.rank: is not known; did you mean 'r'? see `strategies schema` for all keys"]
 
 
 @pytest.mark.parametrize(

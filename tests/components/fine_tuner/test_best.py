@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from furrow.components.fine_tuner.pytorch.component import PyTorchConfig
-from furrow.components.fine_tuner.pytorch.keeper import Best
+from furrow.components.fine_tuner.pytorch.keeping.keeper import Best
 
 
 def config(objective, method="lora", **arguments):

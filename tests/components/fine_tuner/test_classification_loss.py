@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from furrow.components.fine_tuner.pytorch.forward import Forward
+from furrow.components.fine_tuner.pytorch.engine.forward import Forward
 from furrow.components.fine_tuner.pytorch.objectives.classification import Classification, confusion_counts
 from furrow.components.fine_tuner.pytorch.objectives.last_token import make_ready
 from furrow.components.records import Classified

@@ -9,11 +9,11 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from furrow.components.errors import RequestError
 from furrow.components.events import Noted, StepEnded
-from furrow.components.fine_tuner.pytorch import attention
-from furrow.components.fine_tuner.pytorch import compile as compile_module
-from furrow.components.fine_tuner.pytorch.compile import LayerCompiler
-from furrow.components.fine_tuner.pytorch.fused import fuse
-from furrow.components.fine_tuner.pytorch.layout import Span
+from furrow.components.fine_tuner.pytorch.engine import attention
+from furrow.components.fine_tuner.pytorch.engine import compile as compile_module
+from furrow.components.fine_tuner.pytorch.engine.compile import LayerCompiler
+from furrow.components.fine_tuner.pytorch.engine.fused import fuse
+from furrow.components.fine_tuner.pytorch.engine.layout import Span
 
 
 class Layer:

@@ -13,9 +13,9 @@ from safetensors.torch import load_file
 
 from furrow.components.errors import FurrowError
 from furrow.components.events import Evaluated, MicroBatchShrunk, TrainingEnded
-from furrow.components.fine_tuner.pytorch import memory
-from furrow.components.fine_tuner.pytorch.cut import cut
-from furrow.components.fine_tuner.pytorch.packing import pack
+from furrow.components.fine_tuner.pytorch.engine import memory
+from furrow.components.fine_tuner.pytorch.engine.cut import cut
+from furrow.components.fine_tuner.pytorch.engine.packing import pack
 from furrow.components.records import Example
 
 
@@ -68,7 +68,7 @@ class Allocator:
     """Stands in for a device with room for so many tokens."""
 
     def __init__(self, monkeypatch, room, error):
-        from furrow.components.fine_tuner.pytorch.forward import Forward
+        from furrow.components.fine_tuner.pytorch.engine.forward import Forward
 
         forward, self.calls = Forward.__call__, []
 
@@ -149,7 +149,8 @@ torch.set_num_threads(1)
 rows = [Example([1 + (n * 7 + i) % 300 for i in range(1500)], [True] * 1500, str(n)) for n in range(40)]
 settings = {"base_model": {"path": model}, "hardware": {"device": "cpu", "optimization": {"mixed_precision": "no"}},
             "method": {"type": "lora", "r": 4, "dropout": 0.0},
-            "training_args": {"save_strategy": "no", "max_steps": 1, "per_device_train_batch_size": 40, "micro_batch_tokens": 60000}}
+            "training_args": {"save_strategy": "no", "max_steps": 1, "per_device_train_batch_size": 40,
+                              "micro_batch_tokens": 60000}}
 tuner = PyTorchFineTuner(PyTorchConfig.model_validate_json(json.dumps(settings)))
 seen = []
 def listen(event):

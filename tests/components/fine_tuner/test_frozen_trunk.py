@@ -24,10 +24,10 @@ from transformers import (
 from transformers.models.llama.modeling_llama import LlamaDecoderLayer
 
 from furrow.components.events import Evaluated, Noted, StepEnded
-from furrow.components.fine_tuner.pytorch import attention
-from furrow.components.fine_tuner.pytorch.activation_file import ActivationFile
-from furrow.components.fine_tuner.pytorch.forward import Forward
-from furrow.components.fine_tuner.pytorch.trunk_limits import make_trunk
+from furrow.components.fine_tuner.pytorch.engine import attention
+from furrow.components.fine_tuner.pytorch.engine.activation_file import ActivationFile
+from furrow.components.fine_tuner.pytorch.engine.forward import Forward
+from furrow.components.fine_tuner.pytorch.engine.trunk_limits import make_trunk
 from furrow.components.records import Example, Judged, Pair
 
 LAST = {"type": "lora", "r": 4, "dropout": 0.1, "layers_to_transform": "last 1"}

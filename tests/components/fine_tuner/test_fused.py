@@ -24,8 +24,8 @@ from transformers import (
     SmolLM3ForCausalLM,
 )
 
-from furrow.components.fine_tuner.pytorch import fused as fused_package
-from furrow.components.fine_tuner.pytorch.fused import fuse
+from furrow.components.fine_tuner.pytorch.engine import fused as fused_package
+from furrow.components.fine_tuner.pytorch.engine.fused import fuse
 
 SIZES = {
     "vocab_size": 120,
@@ -255,10 +255,10 @@ def test_a_tensor_as_large_as_the_inner_mlp_is_kept_twice_and_no_more():
 
 
 def test_functions_have_the_gradients_that_differences_say():
-    from furrow.components.fine_tuner.pytorch.fused.linear import Linears
-    from furrow.components.fine_tuner.pytorch.fused.norm import RMSNorm
-    from furrow.components.fine_tuner.pytorch.fused.rotary import Rotary
-    from furrow.components.fine_tuner.pytorch.fused.swiglu import GatedMLP, SwiGLU
+    from furrow.components.fine_tuner.pytorch.engine.fused.linear import Linears
+    from furrow.components.fine_tuner.pytorch.engine.fused.norm import RMSNorm
+    from furrow.components.fine_tuner.pytorch.engine.fused.rotary import Rotary
+    from furrow.components.fine_tuner.pytorch.engine.fused.swiglu import GatedMLP, SwiGLU
 
     def drawn(*shape, grad=True):
         return torch.randn(*shape, dtype=torch.float64, requires_grad=grad)

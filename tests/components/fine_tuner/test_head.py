@@ -23,8 +23,8 @@ from transformers import (
 )
 
 from furrow.components.errors import RequestError
-from furrow.components.fine_tuner.pytorch import head as head_module
-from furrow.components.fine_tuner.pytorch.head import Head, summed_nll, token_logps
+from furrow.components.fine_tuner.pytorch.engine import head as head_module
+from furrow.components.fine_tuner.pytorch.engine.head import Head, summed_nll, token_logps
 
 SIZES = {
     "vocab_size": 120,

@@ -9,7 +9,7 @@ import pytest
 
 CODE = """
 import resource, sys, torch
-from furrow.components.fine_tuner.pytorch import heap
+from furrow.components.fine_tuner.pytorch.engine import heap
 if sys.argv[1] == "keep" and not heap.keep_freed_memory():
     print(-1)
     sys.exit()

@@ -24,12 +24,12 @@ from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 from furrow.components.base_models import BaseModelConfig
 from furrow.components.errors import RequestError
 from furrow.components.events import Evaluated, TrainingStarted
-from furrow.components.fine_tuner.pytorch.adapters import apply_method
-from furrow.components.fine_tuner.pytorch.batches import BatchPlan, seed_of
+from furrow.components.fine_tuner.pytorch.engine.batches import BatchPlan, seed_of
 from furrow.components.fine_tuner.pytorch.method import METHODS, MethodConfig
-from furrow.components.fine_tuner.pytorch.model import load_base
-from furrow.components.fine_tuner.pytorch.rank_cuts import method_hooks
-from furrow.components.fine_tuner.pytorch.weights import load_trained_state, save_weights, trained_state
+from furrow.components.fine_tuner.pytorch.model.adapters import apply_method
+from furrow.components.fine_tuner.pytorch.model.load import load_base
+from furrow.components.fine_tuner.pytorch.model.rank_cuts import method_hooks
+from furrow.components.fine_tuner.pytorch.model.weights import load_trained_state, save_weights, trained_state
 from furrow.components.model_folder import recognise
 from furrow.components.model_loading import load_model
 

@@ -13,9 +13,9 @@ from transformers import AutoModelForCausalLM
 from transformers.optimization import Adafactor
 
 from furrow.components.errors import RequestError
-from furrow.components.fine_tuner.pytorch.lion import Lion
 from furrow.components.fine_tuner.pytorch.method import FullMethod, LoraMethod, LoraplusMethod
-from furrow.components.fine_tuner.pytorch.optimizers import check_optimizer, make_optimizer, optimizer_notes
+from furrow.components.fine_tuner.pytorch.optimizing.lion import Lion
+from furrow.components.fine_tuner.pytorch.optimizing.optimizers import check_optimizer, make_optimizer, optimizer_notes
 from furrow.components.fine_tuner.pytorch.training_args import TrainingArgsConfig
 
 CPU = torch.device("cpu")

@@ -11,8 +11,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from furrow.components.errors import FurrowError
 from furrow.components.events import Warned
-from furrow.components.fine_tuner.pytorch.batches import BatchPlan, seed_of
-from furrow.components.fine_tuner.pytorch.forward import Forward
+from furrow.components.fine_tuner.pytorch.engine.batches import BatchPlan, seed_of
+from furrow.components.fine_tuner.pytorch.engine.forward import Forward
 from furrow.components.fine_tuner.pytorch.objective import DpoObjective, KtoObjective, OrpoObjective, SimpoObjective
 from furrow.components.fine_tuner.pytorch.objectives.table import make_objective
 from furrow.components.records import Example, Judged, Pair

@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM, get_scheduler
 
 from furrow.components.errors import FurrowError, RequestError
 from furrow.components.events import Evaluated, TrainingEnded
-from furrow.components.fine_tuner.pytorch.batches import BatchPlan, seed_of
+from furrow.components.fine_tuner.pytorch.engine.batches import BatchPlan, seed_of
 
 
 def test_lora_has_the_same_loss_as_a_hand_written_loop_at_each_of_30_steps(train, tiny_model, examples, steps):

@@ -9,7 +9,7 @@ import pytest
 from furrow.components.checkpoint_folder import checkpoints_in, damage, name_of
 from furrow.components.errors import FurrowError
 from furrow.components.events import Evaluated, Resumed, StepEnded, StoppedEarly, TrainingEnded, Warned
-from furrow.components.fine_tuner.pytorch.checkpoints import read_state
+from furrow.components.fine_tuner.pytorch.keeping.checkpoints import read_state
 from furrow.components.publish import sha256_of
 
 LORA = {"type": "lora", "r": 4, "dropout": 0.1}

@@ -10,7 +10,7 @@ from datasets import Dataset
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from trl import RewardConfig, RewardTrainer
 
-from furrow.components.fine_tuner.pytorch.forward import Forward
+from furrow.components.fine_tuner.pytorch.engine.forward import Forward
 from furrow.components.fine_tuner.pytorch.objective import RewardObjective
 from furrow.components.fine_tuner.pytorch.objectives.last_token import make_ready
 from furrow.components.fine_tuner.pytorch.objectives.reward import Reward, bradley_terry

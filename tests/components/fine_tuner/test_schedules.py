@@ -10,7 +10,7 @@ import torch
 from pydantic import ValidationError
 from transformers import get_scheduler
 
-from furrow.components.fine_tuner.pytorch.schedules import make_schedule, warmup_steps
+from furrow.components.fine_tuner.pytorch.optimizing.schedules import make_schedule, warmup_steps
 from furrow.components.fine_tuner.pytorch.training_args import TrainingArgsConfig
 
 PEAK, TOTAL = 0.5, 40

@@ -40,7 +40,8 @@ class PyTorchConfig(Config):
     method: MethodConfig = LoraMethod()
     """Which weights learn: all of them (`full`), or something small beside them (`lora` and the others)."""
     objective: ObjectiveConfig = SftObjective()
-    """What the rows teach: `sft`, `pretrain`, or one of the preferences `dpo`, `orpo`, `simpo` and `kto`."""
+    """What the rows teach: `sft`, `pretrain`, `classification`, `reward`, or one of the preferences `dpo`, `orpo`,
+    `simpo` and `kto`."""
     training_args: TrainingArgsConfig = TrainingArgsConfig()
     """Length, batches, optimiser, evaluation and checkpoints, by the names of transformers' TrainingArguments."""
 

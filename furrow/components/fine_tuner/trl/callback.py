@@ -12,7 +12,7 @@ from transformers import TrainerCallback
 from furrow.components.errors import FurrowError
 from furrow.components.events import Emit, Evaluated, Sampled, StepEnded, TrainingStarted, Warned
 from furrow.components.fine_tuner.pytorch.device import Placement
-from furrow.components.fine_tuner.pytorch.memory import peak_bytes
+from furrow.components.fine_tuner.pytorch.engine.memory import peak_bytes
 from furrow.components.fine_tuner.trl.scoring import Rollouts
 
 METRICS = {

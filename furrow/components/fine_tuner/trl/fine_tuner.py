@@ -20,10 +20,10 @@ from trl import GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer
 from furrow.components.errors import RequestError
 from furrow.components.events import Emit, StageStarted, TrainingEnded
 from furrow.components.fine_tuner import TrainingRequest
-from furrow.components.fine_tuner.pytorch.adapters import apply_method
 from furrow.components.fine_tuner.pytorch.device import Placement, choose
 from furrow.components.fine_tuner.pytorch.hardware import HardwareConfig, OptimizationConfig
-from furrow.components.fine_tuner.pytorch.model import count_parameters, load_base, load_tokenizer
+from furrow.components.fine_tuner.pytorch.model.adapters import apply_method
+from furrow.components.fine_tuner.pytorch.model.load import count_parameters, load_base, load_tokenizer
 from furrow.components.fine_tuner.trl.callback import EventsCallback
 from furrow.components.fine_tuner.trl.checkpoints import CheckpointCallback, save_adapter
 from furrow.components.fine_tuner.trl.component import TrlConfig

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import torch
 
 from furrow.components.events import Emit
-from furrow.components.fine_tuner.pytorch.forward import Forward
+from furrow.components.fine_tuner.pytorch.engine.forward import Forward
 from furrow.components.records import AnyExample
 
 

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 
 from furrow.components.confusion import accuracy, macro_f1
 from furrow.components.events import Emit
-from furrow.components.fine_tuner.pytorch.forward import Forward
+from furrow.components.fine_tuner.pytorch.engine.forward import Forward
 from furrow.components.fine_tuner.pytorch.objectives import Share
 from furrow.components.fine_tuner.pytorch.objectives.last_token import head_logits
 from furrow.components.records import AnyExample, Classified

@@ -9,7 +9,7 @@ from typing import cast
 import torch
 
 from furrow.components.events import Emit, Warned
-from furrow.components.fine_tuner.pytorch.forward import Forward
+from furrow.components.fine_tuner.pytorch.engine.forward import Forward
 from furrow.components.fine_tuner.pytorch.objective import KtoObjective
 from furrow.components.fine_tuner.pytorch.objectives import Share
 from furrow.components.fine_tuner.pytorch.objectives.preference_losses import kto_loss

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from furrow.components.events import Emit
-from furrow.components.fine_tuner.pytorch.forward import Forward
+from furrow.components.fine_tuner.pytorch.engine.forward import Forward
 from furrow.components.fine_tuner.pytorch.objectives import Share
 from furrow.components.records import AnyExample, learned_tokens
 

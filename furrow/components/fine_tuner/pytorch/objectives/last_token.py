@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from furrow.components.fine_tuner.pytorch.forward import Forward
+from furrow.components.fine_tuner.pytorch.engine.forward import Forward
 from furrow.components.records import Example
 from furrow.components.scoring import set_padding
 

@@ -8,9 +8,9 @@ import torch
 
 from furrow.components.errors import FurrowError
 from furrow.components.events import Emit, Progressed
-from furrow.components.fine_tuner.pytorch.cut import cut
-from furrow.components.fine_tuner.pytorch.forward import Forward
-from furrow.components.fine_tuner.pytorch.memory import CPU_TOKENS, DEVICE_TOKENS, free_unused, is_out_of_memory
+from furrow.components.fine_tuner.pytorch.engine.cut import cut
+from furrow.components.fine_tuner.pytorch.engine.forward import Forward
+from furrow.components.fine_tuner.pytorch.engine.memory import CPU_TOKENS, DEVICE_TOKENS, free_unused, is_out_of_memory
 from furrow.components.records import AnyExample, Example
 
 STAGE = "measuring the reference"

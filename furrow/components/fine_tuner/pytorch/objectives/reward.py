@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from furrow.components.events import Emit
-from furrow.components.fine_tuner.pytorch.forward import Forward
+from furrow.components.fine_tuner.pytorch.engine.forward import Forward
 from furrow.components.fine_tuner.pytorch.objective import RewardObjective
 from furrow.components.fine_tuner.pytorch.objectives import Share
 from furrow.components.fine_tuner.pytorch.objectives.last_token import head_logits

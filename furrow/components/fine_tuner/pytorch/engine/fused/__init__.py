@@ -17,10 +17,10 @@ import torch
 from peft.tuners.lora.layer import Linear as LoraLinear
 from torch import Tensor, nn
 
-from furrow.components.fine_tuner.pytorch.fused.attention import close, fused_attention
-from furrow.components.fine_tuner.pytorch.fused.linear import linears, part_of, parts_of
-from furrow.components.fine_tuner.pytorch.fused.norm import RMSNorm
-from furrow.components.fine_tuner.pytorch.fused.swiglu import SwiGLU, gated_mlp
+from furrow.components.fine_tuner.pytorch.engine.fused.attention import close, fused_attention
+from furrow.components.fine_tuner.pytorch.engine.fused.linear import linears, part_of, parts_of
+from furrow.components.fine_tuner.pytorch.engine.fused.norm import RMSNorm
+from furrow.components.fine_tuner.pytorch.engine.fused.swiglu import SwiGLU, gated_mlp
 
 _TOGETHER = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
 """Names of layers that read the same input, in the architectures that have three or two of them."""

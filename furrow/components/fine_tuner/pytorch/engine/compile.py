@@ -16,8 +16,8 @@ import torch
 
 from furrow.components.errors import RequestError
 from furrow.components.events import Emit, Event, Noted, StepEnded
-from furrow.components.fine_tuner.pytorch import attention
-from furrow.components.fine_tuner.pytorch.fused import Fused
+from furrow.components.fine_tuner.pytorch.engine import attention
+from furrow.components.fine_tuner.pytorch.engine.fused import Fused
 
 COST_SECONDS = 60.0
 """What compiling takes, forward and backward (measured: 41 s on two cores; a slower machine takes longer)."""

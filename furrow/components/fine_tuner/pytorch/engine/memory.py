@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from furrow.components.errors import RequestError
-from furrow.components.fine_tuner.pytorch import heap
+from furrow.components.fine_tuner.pytorch.engine import heap
 from furrow.components.publish import publish_text
 
 _SIGNS = (

@@ -18,7 +18,7 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-from furrow.components.fine_tuner.pytorch.layout import Span
+from furrow.components.fine_tuner.pytorch.engine.layout import Span
 
 NAME = "furrow_rows"
 _FOREIGN = ("softcap", "s_aux", "sinks", "position_bias", "indices", "cache")

@@ -15,7 +15,7 @@ from peft.utils.warning import PeftWarning
 from safetensors.torch import save_file
 
 from furrow.components.errors import FurrowError
-from furrow.components.fine_tuner.pytorch.pissa import Beginning, plain_config
+from furrow.components.fine_tuner.pytorch.model.pissa import Beginning, plain_config
 from furrow.components.model_folder import CLASSES_FILE, QUANTIZATION_FILE
 from furrow.components.model_loading import quantization_of
 

@@ -8,7 +8,7 @@ import torch
 from peft import PeftModel
 
 from furrow.components.errors import RequestError
-from furrow.components.fine_tuner.pytorch.loop import MethodHooks
+from furrow.components.fine_tuner.pytorch.engine.loop import MethodHooks
 from furrow.components.fine_tuner.pytorch.methods.adaptive import AdaloraMethod
 from furrow.components.fine_tuner.pytorch.methods.shared import Method
 

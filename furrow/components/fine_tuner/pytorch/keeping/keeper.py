@@ -9,11 +9,11 @@ from typing import Any
 
 from furrow.components.checkpoint_folder import damage
 from furrow.components.events import CheckpointSaved, Evaluated, Resumed, StoppedEarly, Warned
-from furrow.components.fine_tuner.pytorch.checkpoints import Checkpoints
 from furrow.components.fine_tuner.pytorch.early_stopping import EarlyStopping
-from furrow.components.fine_tuner.pytorch.loop import TrainingLoop
+from furrow.components.fine_tuner.pytorch.engine.loop import TrainingLoop
+from furrow.components.fine_tuner.pytorch.keeping.checkpoints import Checkpoints
+from furrow.components.fine_tuner.pytorch.keeping.training_state import capture, load_weights, restore
 from furrow.components.fine_tuner.pytorch.training_args import TrainingArgsConfig
-from furrow.components.fine_tuner.pytorch.training_state import capture, load_weights, restore
 
 
 @dataclass

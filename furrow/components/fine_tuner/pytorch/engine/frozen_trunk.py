@@ -20,9 +20,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from furrow.components.fine_tuner.pytorch.activation_file import ActivationFile
-from furrow.components.fine_tuner.pytorch.forward import Forward
-from furrow.components.fine_tuner.pytorch.layout import Layout, common_beginning
+from furrow.components.fine_tuner.pytorch.engine.activation_file import ActivationFile
+from furrow.components.fine_tuner.pytorch.engine.forward import Forward
+from furrow.components.fine_tuner.pytorch.engine.layout import Layout, common_beginning
 from furrow.components.records import AnyExample, Classified, Example, Judged, Pair
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from transformers import AttentionInterface
 
-from furrow.components.fine_tuner.pytorch.fused.rotary import Rotary
+from furrow.components.fine_tuner.pytorch.engine.fused.rotary import Rotary
 
 _SPY = "furrow_spy"
 

@@ -20,7 +20,7 @@ from torch.utils.checkpoint import checkpoint
 from transformers.modeling_outputs import BaseModelOutputWithPast
 
 from furrow.components.errors import RequestError
-from furrow.components.fine_tuner.pytorch.products import product
+from furrow.components.fine_tuner.pytorch.engine.products import product
 
 CHUNK_LOGITS = 2**25
 """Logits in memory at once: 134 MB in fp32, 682 rows of 49,152 words. More rows a product are quicker (measured on two

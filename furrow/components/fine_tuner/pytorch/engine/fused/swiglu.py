@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from furrow.components.fine_tuner.pytorch.fused.linear import (
+from furrow.components.fine_tuner.pytorch.engine.fused.linear import (
     Part,
     backward,
     flatten,

@@ -12,9 +12,9 @@ import torch
 from torch import nn
 
 from furrow.components.events import Emit, Noted
-from furrow.components.fine_tuner.pytorch.activation_file import ActivationFile
-from furrow.components.fine_tuner.pytorch.forward import Forward
-from furrow.components.fine_tuner.pytorch.frozen_trunk import FrozenTrunk, texts_of
+from furrow.components.fine_tuner.pytorch.engine.activation_file import ActivationFile
+from furrow.components.fine_tuner.pytorch.engine.forward import Forward
+from furrow.components.fine_tuner.pytorch.engine.frozen_trunk import FrozenTrunk, texts_of
 from furrow.components.records import AnyExample
 
 GIB = 1 << 30

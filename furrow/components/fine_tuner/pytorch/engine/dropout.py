@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
-from furrow.components.fine_tuner.pytorch.batches import seed_of
-from furrow.components.fine_tuner.pytorch.layout import Layout
+from furrow.components.fine_tuner.pytorch.engine.batches import seed_of
+from furrow.components.fine_tuner.pytorch.engine.layout import Layout
 
 
 class RowSeeds:

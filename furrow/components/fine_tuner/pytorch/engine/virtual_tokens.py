@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from peft import PeftModel, PeftType
 
-from furrow.components.fine_tuner.pytorch.layout import Layout
+from furrow.components.fine_tuner.pytorch.engine.layout import Layout
 
 
 @dataclass(frozen=True)

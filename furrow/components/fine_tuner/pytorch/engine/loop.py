@@ -18,12 +18,18 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from furrow.components.errors import FurrowError
 from furrow.components.events import Emit, Evaluated, MicroBatchShrunk, StepEnded
-from furrow.components.fine_tuner.pytorch.batches import BatchPlan, seed_of
-from furrow.components.fine_tuner.pytorch.cut import cut
 from furrow.components.fine_tuner.pytorch.device import idle_share
-from furrow.components.fine_tuner.pytorch.dropout import RowSeeds
-from furrow.components.fine_tuner.pytorch.forward import Forward
-from furrow.components.fine_tuner.pytorch.memory import SMALLEST, TokenBudget, free_unused, is_out_of_memory, peak_bytes
+from furrow.components.fine_tuner.pytorch.engine.batches import BatchPlan, seed_of
+from furrow.components.fine_tuner.pytorch.engine.cut import cut
+from furrow.components.fine_tuner.pytorch.engine.dropout import RowSeeds
+from furrow.components.fine_tuner.pytorch.engine.forward import Forward
+from furrow.components.fine_tuner.pytorch.engine.memory import (
+    SMALLEST,
+    TokenBudget,
+    free_unused,
+    is_out_of_memory,
+    peak_bytes,
+)
 from furrow.components.fine_tuner.pytorch.objectives import Objective, Share
 from furrow.components.fine_tuner.pytorch.training_args import TrainingArgsConfig
 from furrow.components.records import AnyExample, learned_tokens, total_tokens

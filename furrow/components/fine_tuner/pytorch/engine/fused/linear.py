@@ -15,7 +15,7 @@ import torch
 from peft.tuners.lora.layer import Linear as LoraLinear
 from torch import Tensor, nn
 
-from furrow.components.fine_tuner.pytorch.products import added_product, product
+from furrow.components.fine_tuner.pytorch.engine.products import added_product, product
 
 
 class Part(NamedTuple):

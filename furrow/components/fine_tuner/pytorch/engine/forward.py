@@ -10,10 +10,10 @@ from typing import Any, Protocol
 import torch
 from peft import PeftModel
 
-from furrow.components.fine_tuner.pytorch import attention, head
-from furrow.components.fine_tuner.pytorch.dropout import RowSeeds
-from furrow.components.fine_tuner.pytorch.layout import Groups, Layout, flat, padded
-from furrow.components.fine_tuner.pytorch.virtual_tokens import VirtualTokens
+from furrow.components.fine_tuner.pytorch.engine import attention, head
+from furrow.components.fine_tuner.pytorch.engine.dropout import RowSeeds
+from furrow.components.fine_tuner.pytorch.engine.layout import Groups, Layout, flat, padded
+from furrow.components.fine_tuner.pytorch.engine.virtual_tokens import VirtualTokens
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from furrow.components.checkpoint_folder import checkpoints_in, name_of, write_manifest
-from furrow.components.fine_tuner.pytorch.weights import save_weights
+from furrow.components.fine_tuner.pytorch.model.weights import save_weights
 from furrow.components.publish import publishing, remove
 
 MODEL, STATE = "model", "state.json"

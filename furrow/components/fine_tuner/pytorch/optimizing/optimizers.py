@@ -13,9 +13,9 @@ from transformers.optimization import Adafactor
 from furrow.components.config import Config
 from furrow.components.errors import RequestError
 from furrow.components.events import Event, Warned
-from furrow.components.fine_tuner.pytorch.lion import Lion
-from furrow.components.fine_tuner.pytorch.muon import MuonWithAdamW
 from furrow.components.fine_tuner.pytorch.optimizer_names import BITSANDBYTES
+from furrow.components.fine_tuner.pytorch.optimizing.lion import Lion
+from furrow.components.fine_tuner.pytorch.optimizing.muon import MuonWithAdamW
 from furrow.components.fine_tuner.pytorch.training_args import TrainingArgsConfig
 
 Groups = list[dict[str, Any]]

@@ -10,10 +10,10 @@ from safetensors.torch import load_file
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
 from furrow.components.errors import FurrowError
-from furrow.components.fine_tuner.pytorch.checkpoints import MODEL, Tensors, read_state
-from furrow.components.fine_tuner.pytorch.loop import TrainingLoop
-from furrow.components.fine_tuner.pytorch.optimizer_state import restore_state, state_of
-from furrow.components.fine_tuner.pytorch.weights import load_trained_state, trained_state
+from furrow.components.fine_tuner.pytorch.engine.loop import TrainingLoop
+from furrow.components.fine_tuner.pytorch.keeping.checkpoints import MODEL, Tensors, read_state
+from furrow.components.fine_tuner.pytorch.model.weights import load_trained_state, trained_state
+from furrow.components.fine_tuner.pytorch.optimizing.optimizer_state import restore_state, state_of
 
 OPTIMIZER, TRAINED = "optimizer", "trained"
 

@@ -26,12 +26,12 @@ from peft.utils.constants import (
 from transformers.pytorch_utils import Conv1D
 
 from furrow.components.errors import RequestError, did_you_mean
-from furrow.components.fine_tuner.pytorch.init_from import go_on_from
 from furrow.components.fine_tuner.pytorch.methods.adaptive import AdaloraMethod, Ia3Method
 from furrow.components.fine_tuner.pytorch.methods.low_rank import DoraMethod, PissaMethod
 from furrow.components.fine_tuner.pytorch.methods.prompts import PrefixMethod, PromptMethod
 from furrow.components.fine_tuner.pytorch.methods.shared import InLayers, LowRank, Method
-from furrow.components.fine_tuner.pytorch.pissa import Beginning
+from furrow.components.fine_tuner.pytorch.model.init_from import go_on_from
+from furrow.components.fine_tuner.pytorch.model.pissa import Beginning
 
 _ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj", "qkv_proj", "query_key_value", "dense", "out_proj", "c_attn")
 """What architectures call the matrices of attention."""

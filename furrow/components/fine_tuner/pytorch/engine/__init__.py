@@ -1,0 +1,1 @@
+"""How effective batches become gradients: layout, attention, head, cut, memory, and the loop over them."""

@@ -1,0 +1,1 @@
+"""The base model, what of it is trained, and how that is read and written."""
