@@ -14,6 +14,15 @@ PEER_BATCH, PEER_ACCUMULATION = 4, 2
 LEARNING_RATE = 2e-4
 """AdamW's, falling linearly to 0, no warm-up, no weight decay, gradients cut to norm 1."""
 SEED = 7
+TOLD = {
+    "rank": RANK,
+    "alpha": ALPHA,
+    "batch": PEER_BATCH,
+    "accumulation": PEER_ACCUMULATION,
+    "learning_rate": LEARNING_RATE,
+    "seed": SEED,
+}
+"""What each of our scripts is told that call a library (workers/)."""
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.told import published
+
 TORCH = "torch==2.13.0"
 """Installed first: a looser wish would bring gigabytes of CUDA packages to a machine without a GPU."""
 SHOWN = ("torch", "transformers", "peft", "trl", "accelerate", "bitsandbytes", "litgpt", "lightning", "llamafactory")
@@ -116,7 +118,7 @@ def _versions(pip: list[str]) -> dict[str, str]:
 def _last_line(log: Path) -> str:
     lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith("ERROR")]
-    return (errors or lines or ["pip said nothing"])[-1][:300]
+    return published((errors or lines or ["pip said nothing"])[-1])
 
 
 def _minutes(started: float) -> float:

@@ -193,12 +193,7 @@ def _worker(name: str, folder: Path, place: Path) -> list[str]:
         "ids": str(folder / "ids.jsonl"),
         "output": str(place / "output"),
         "length": LENGTH,
-        "rank": cases.RANK,
-        "alpha": cases.ALPHA,
-        "batch": cases.PEER_BATCH,
-        "accumulation": cases.PEER_ACCUMULATION,
-        "learning_rate": cases.LEARNING_RATE,
-        "seed": cases.SEED,
+        **cases.TOLD,
     }
     file = place / "asked.json"
     file.write_text(json.dumps(asked), encoding="utf-8")

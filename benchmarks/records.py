@@ -86,12 +86,29 @@ class Records:
         return [Run(**each) for each in self.all("run") if each["case"] == case]
 
     def forget(self, case: str) -> None:
-        """Takes a case's runs out, before they are made again."""
+        """Takes out what a case (or `help`) has measured, before it is measured again, and the machines on which
+        nothing that is left was measured; the last one stays, for what comes."""
         if not self.file.is_file():
             return
-        lines = self.file.read_text(encoding="utf-8").splitlines()
-        kept = [line for line in lines if not ((said := json.loads(line))["kind"] == "run" and said["case"] == case)]
-        self.file.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+        kept: list[tuple[str, str]] = []
+        for line in self.file.read_text(encoding="utf-8").splitlines():
+            said = json.loads(line)
+            if (said["case"] if said["kind"] == "run" else said["kind"]) == case:
+                continue
+            if said["kind"] == "machine":
+                _drop_unused_machine(kept)
+            kept.append((said["kind"], line))
+        self.file.write_text("".join(line + "\n" for _, line in kept), encoding="utf-8")
+
+
+def _drop_unused_machine(lines: list[tuple[str, str]]) -> None:
+    """Takes the last machine out of these (kind, line) where no measurement comes after it."""
+    for place in reversed(range(len(lines))):
+        if lines[place][0] in ("run", "help"):
+            return
+        if lines[place][0] == "machine":
+            del lines[place]
+            return
 
 
 Figure = Callable[[Run], float | None]

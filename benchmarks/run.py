@@ -29,6 +29,7 @@ from benchmarks.records import Records, Run
 from benchmarks.shape import SHAPES, arithmetic
 from benchmarks.systems import Job, System
 from benchmarks.systems.table import SYSTEMS
+from benchmarks.told import published
 from benchmarks.watch import Watched, watch
 from benchmarks.workload import ROWS, Workload
 
@@ -74,6 +75,8 @@ def main(given: Sequence[str] | None = None) -> None:
             _round(case, [name for name in _systems(case, asked.peers) if name in ready], programs, workload, records)
             write_page(records, page)
     if "help" in asked.only:
+        if asked.again:
+            records.forget("help")
         _time_help([name for name in SYSTEMS if name in wanted and name in programs], programs, folder, records)
     write_page(records, page)
     tell(f"written: {page}")
@@ -260,8 +263,7 @@ def _environment(folder: Path, programs: Path | None = None) -> dict[str, str]:
 def _failure(seen: Watched) -> str | None:
     if seen.exit_code:
         errors = [line for line in seen.last_lines if re.match(r"\s*[\w.]*(error|Error|Exception)\b", line)]
-        said = (errors or seen.last_lines or ["no output"])[-1].strip()
-        return f"ended with {seen.exit_code}: {said[:300]}"
+        return f"ended with {seen.exit_code}: {published((errors or seen.last_lines or ['no output'])[-1])}"
     return None if seen.ended_at else "said nothing of its steps"
 
 

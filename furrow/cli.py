@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import click
 
 from furrow import __version__
-from furrow.components.errors import FurrowError
+from furrow.components.errors import FurrowError, RequestError
 
 PATH = click.Path(path_type=Path)
 STRATEGY = click.option("--strategy", "name", required=True, metavar="NAME", help="Name of the strategy.")
@@ -152,8 +152,10 @@ def complete(
     quieten_libraries()
     assessor = assessor_of(loaded.strategy)
     if assessor is not None:
+        _refuse({"compare": compare, **generation}, "this model scores texts and writes none")
         show_scores(assessor.assess(prompt, answer), as_json=as_json)
         return
+    _refuse({"answer": answer}, "this model writes its answers; a reward model scores them")
     tuned = Answerer(loaded.strategy)
     if compare == "base":
         show_answer("base", Answerer(loaded.strategy, base=True), prompt, as_json=as_json, labelled=True)
@@ -287,6 +289,12 @@ def _load(name: str, file: Path | None, overrides: Sequence[str], given: dict[st
         if value is not None
     ]
     return load(name, file, [*overrides, *more])
+
+
+def _refuse(given: dict[str, Any], why: str) -> None:
+    """Raises RequestError for an option that this model has no use for."""
+    for name in (name for name, value in given.items() if value is not None):
+        raise RequestError(why, where=f"--{name.replace('_', '-')}", remedy="leave it out")
 
 
 def _say_notes(notes: Sequence[Any]) -> None:

@@ -37,8 +37,8 @@ QUESTION = "What is a?"
 
 _HEAD = """# Methods
 
-Made by `python tools/method_grid.py`, which does what the second table says; do not edit. The settings of each method
-are in [keys.md](keys.md), what it computes is in [engine.md](engine.md).
+Made by `python tools/method_grid.py`, which finds out what the second table says by doing it; do not edit. The settings
+of each method are in [keys.md](keys.md), what it computes is in [engine.md](engine.md).
 
 A learning rate is the default where `training_args.learning_rate` is silent; its sources stand beside the table
 `LEARNING_RATES` in `furrow/components/fine_tuner/pytorch/method.py`.
@@ -46,9 +46,10 @@ A learning rate is the default where `training_args.learning_rate` is silent; it
 _GRID = """
 ## What can be done with each
 
-*train* saves checkpoints and a final model; *resume* means that a run which is killed and gone on with ends in the very
-same weights, byte for byte; *merge*, *gguf* and *gguf-adapter* mean that the export was made, loaded again and compared
-with the model; *complete* that `complete` answers as the model does in the hands of transformers and PEFT alone.
+*train* saves checkpoints and a final model; *resume* means that a run which is cut off at a checkpoint and gone on with
+ends in the very same weights, byte for byte; *merge*, *gguf* and *gguf-adapter* mean that the export was made, loaded
+again and compared with the model; *complete* that `complete` answers as transformers does with the merged weights, or
+where there are none with PEFT's adapter.
 """
 
 

@@ -24,12 +24,7 @@ def _command(worker: str, extra: dict[str, object], job: Job, programs: Path) ->
         "method": job.case.method,
         "layers": job.case.adapted(job.workload.shape),
         "epochs": job.case.epochs,
-        "rank": cases.RANK,
-        "alpha": cases.ALPHA,
-        "batch": cases.PEER_BATCH,
-        "accumulation": cases.PEER_ACCUMULATION,
-        "learning_rate": cases.LEARNING_RATE,
-        "seed": cases.SEED,
+        **cases.TOLD,
         "adapter_seed": seed_of(cases.SEED, 0),  # Furrow's: both adapters begin with the same numbers
         **extra,
     }

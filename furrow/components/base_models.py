@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from furrow.components.config import Config
 from furrow.components.errors import RequestError, did_you_mean
@@ -48,6 +48,25 @@ class BaseModelConfig(Config):
     def label(self) -> str:
         """What a person calls it."""
         return self.huggingface_id or self.path or f"builtin: {self.builtin}"
+
+    @property
+    def name(self) -> str:
+        """What an adapter calls its base, so that it is found from any folder."""
+        if self.builtin is not None:
+            return f"builtin:{self.builtin}"
+        return self.huggingface_id or str(Path(str(self.path)).expanduser().resolve())
+
+
+def _from_text(given: Any) -> Any:
+    if not isinstance(given, str):
+        return given
+    if given.startswith("builtin:"):
+        return {"builtin": given.removeprefix("builtin:").strip()}
+    return {"path": given} if given.startswith((".", "/", "~")) else {"huggingface_id": given}
+
+
+BaseModel = Annotated[BaseModelConfig, BeforeValidator(_from_text, json_schema_input_type=BaseModelConfig | str)]
+"""The same, or a bare text: a hub id, a folder where it begins with `.`, `/` or `~`, `builtin:<name>`."""
 
 
 def source_of(config: BaseModelConfig) -> str:

@@ -24,6 +24,8 @@ class Config(BaseModel):
 
     not_here: ClassVar[Mapping[str, str]] = {}
     """Keys that a user may well expect here and that do not exist: name -> why, and what to do instead."""
+    idle: ClassVar[Mapping[str, str]] = {}
+    """Keys of other blocks (`generation`, `monitoring.samples`) that change nothing beside this one -> why."""
 
 
 @dataclass(frozen=True)

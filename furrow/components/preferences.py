@@ -31,7 +31,8 @@ def is_pair(row: Row) -> bool:
 def is_judged(row: Row) -> bool:
     """Whether the row has one answer, and true or false about it."""
     verdict = _named(row, VERDICT)
-    return verdict is not None and isinstance(row.columns[verdict], bool) and _named(row, ANSWER) is not None
+    answer = _named(row, (*ANSWER, *MESSAGES))
+    return verdict is not None and _verdict(row.columns[verdict]) is not None and answer is not None
 
 
 def pair_of(row: Row) -> tuple[Row, Row]:
@@ -74,7 +75,7 @@ def judged_as_given(row: Row) -> tuple[Row, bool]:
     """The row as sft knows it, and whether its answer is one to give. Raises RequestError with `file:line`."""
     name = _the(row, VERDICT)
     value = row.columns[name]
-    verdict = _VERDICTS.get(str(value).strip().lower()) if isinstance(value, bool | int | str) else None
+    verdict = _verdict(value)
     if verdict is None:
         shown = repr(value) if isinstance(value, int | str) else json_kind(value)
         raise RequestError(f"column {name!r} is {shown}, true or false is wanted", where=row.where)
@@ -87,6 +88,11 @@ def judged_as_given(row: Row) -> tuple[Row, bool]:
 def answer_of(row: Row) -> str:
     """The last answer of a row as these functions make them."""
     return str(row.columns[_COMPLETION]) if _COMPLETION in row.columns else conversation(row)[-1]["content"]
+
+
+def _verdict(value: Any) -> bool | None:
+    """As files write it: a truth value, 0 or 1, or either as the text of a table."""
+    return _VERDICTS.get(str(value).strip().lower()) if isinstance(value, bool | int | str) else None
 
 
 def _with_answer(row: Row, name: str) -> Row:

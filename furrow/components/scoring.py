@@ -31,7 +31,13 @@ def set_padding(model: Any, tokenizer: Any) -> None:
 def logits(model: Any, ids: Sequence[int]) -> torch.Tensor:
     """What the head says of one text: [classes] in float32 on the CPU."""
     device = next(model.parameters()).device
+    return batch_logits(model, input_ids=torch.tensor([list(ids)], device=device))[0].cpu()
+
+
+def batch_logits(model: Any, **inputs: torch.Tensor) -> torch.Tensor:
+    """What the head says of each text of a batch: [texts, classes] in float32."""
     narrow = model.dtype in (torch.bfloat16, torch.float16)  # the head of an adapter stays in float32
+    device = next(model.parameters()).device
     with torch.autocast(device.type, dtype=model.dtype if narrow else None, enabled=narrow):
-        found: torch.Tensor = model(input_ids=torch.tensor([list(ids)], device=device)).logits
-    return found[0].float().cpu()
+        found: torch.Tensor = model(**inputs).logits
+    return found.float()

@@ -7,6 +7,9 @@ from pathlib import Path
 
 from furrow.components.model_folder import ModelFolder
 
+WRITERS = ("llama_cpp", "ollama")
+"""Apps that serve models which write text, and no others."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Served:

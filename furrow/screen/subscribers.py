@@ -151,12 +151,16 @@ class _Live:
     def __init__(self, progress: Progress) -> None:
         self._progress, self._speed = progress, _Speed()
         self._tasks: dict[str, TaskID] = {}
+        self._begun = 0
 
     def __call__(self, event: Event) -> None:
         match event:
+            case Resumed():
+                self._begun = event.step
+                self._say(event)
             case TrainingStarted():
                 self._say(event)
-                self._task("training", event.total_steps)
+                self._task("training", event.total_steps, self._begun)
             case StepEnded():
                 self._progress.update(self._tasks["training"], completed=event.step, figures=self._speed.figures(event))
             case Progressed():
@@ -167,9 +171,9 @@ class _Live:
             case _:
                 self._say(event)
 
-    def _task(self, name: str, total: int) -> TaskID:
+    def _task(self, name: str, total: int, done: int = 0) -> TaskID:
         if name not in self._tasks:
-            self._tasks[name] = self._progress.add_task(name, total=total, figures="")
+            self._tasks[name] = self._progress.add_task(name, total=total, completed=done, figures="")
         return self._tasks[name]
 
     def _say(self, event: Event) -> None:
@@ -184,8 +188,11 @@ class _Plain:
 
     def __init__(self) -> None:
         self._speed, self._total, self._started = _Speed(), 0, time.monotonic()
+        self._begun = 0
 
     def __call__(self, event: Event) -> None:
+        if isinstance(event, Resumed):
+            self._begun = event.step
         if isinstance(event, TrainingStarted):
             self._total, self._started = event.total_steps, time.monotonic()
         if isinstance(event, Evaluated):
@@ -198,7 +205,7 @@ class _Plain:
     def _step(self, event: StepEnded) -> None:
         figures = self._speed.figures(event)
         every = max(1, self._total // PLAIN_LINES)
-        if event.step % every == 0 or event.step in (1, self._total):
+        if event.step % every == 0 or event.step in (self._begun + 1, self._total):
             elapsed = time.monotonic() - self._started
-            left = elapsed / event.step * (self._total - event.step)
+            left = elapsed / (event.step - self._begun) * (self._total - event.step)
             click.echo(f"step {event.step}/{self._total}  {figures}  {left:.0f} s left")

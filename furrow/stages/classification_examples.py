@@ -4,25 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from furrow.components.columns import ANSWER, MESSAGES, text
 from furrow.components.errors import RequestError
 from furrow.components.events import ClassesCounted, Event, Warned
 from furrow.components.records import AnyExample, Classified, Example, Row
 from furrow.stages.labels import Labels, label_of
-from furrow.stages.prepared import Prepared
-
-
-class Renders(Protocol):
-    """What is needed of an `ExampleMaker`."""
-
-    @property
-    def max_length(self) -> int: ...
-
-    def answer(self, row: Row) -> Example:
-        """The whole row, its last answer learned and nothing else."""
-        ...
+from furrow.stages.prepared import Prepared, Renders
 
 
 @dataclass(frozen=True)
@@ -42,17 +30,11 @@ class Classes:
             ids = whole.input_ids[: whole.learned.index(True)]
             if not ids:
                 raise RequestError("the text is empty: there is nothing to classify", where=row.where)
-            kept = self._within(ids, maker.max_length)
+            kept = within(ids, maker.max_length, keeps_end=self.keeps_end)
             if len(kept) < len(ids):
                 prepared.truncated.append(row.where)
             prepared.examples.append(Classified(Example(kept, [False] * len(kept), row.where), number, row.where))
         return prepared
-
-    def _within(self, ids: list[int], limit: int) -> list[int]:
-        """The first token stays in any case: it may be the one that begins every text."""
-        if len(ids) <= limit or not self.keeps_end:
-            return ids[:limit]
-        return [ids[0], *ids[len(ids) - limit + 1 :]]
 
     def answered(self, row: Row) -> Row:
         """The row as the template knows it: the text as the question, its label as the answer."""
@@ -71,7 +53,15 @@ class Classes:
         for name in MESSAGES:
             if isinstance(columns.get(name), list):
                 return Row({**columns, name: [*columns[name], {"role": "assistant", "content": label}]}, row.where)
-        return Row({**columns, "output": label} if self.labels.column not in ANSWER else columns, row.where)
+        return Row({**columns, self.labels.column if self.labels.column in ANSWER else "output": label}, row.where)
+
+
+def within(ids: list[int], limit: int, *, keeps_end: bool) -> list[int]:
+    """The part of a text that the limit allows. The first token stays in any case: it may be the one that begins every
+    text."""
+    if len(ids) <= limit or not keeps_end:
+        return ids[:limit]
+    return [ids[0], *ids[len(ids) - limit + 1 :]]
 
 
 def counted(labels: Labels, train: Sequence[AnyExample], evaluation: Sequence[AnyExample]) -> list[Event]:

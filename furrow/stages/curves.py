@@ -1,4 +1,4 @@
-"""Curves: which ones a run has, as text for a terminal, and thinned out so that a long run still fits on a page."""
+"""Curves of a run: smoothed, thinned out so that a long one still fits on a page, and as a line of text."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ class ExampleMaker:
         if self.classes is not None:
             return self.classes.prepare(rows, self)
         if self.objective in PAIRS:
-            return pairs(rows, self)
+            return pairs(rows, self, margins=self.objective == "reward")
         if self.objective in VERDICTS:
             return verdicts(rows, self)
         prepared, end_id = Prepared(), self.end_id
@@ -142,11 +142,16 @@ class ExampleMaker:
         return kept[: self.max_length]
 
 
+def objective_of(strategy: Strategy) -> str:
+    """What the rows teach (`objective.type`); a fine-tuner that knows no objective tunes on answers."""
+    return str(getattr(getattr(strategy.fine_tuner.config, "objective", None), "type", "sft"))
+
+
 def classes_of(strategy: Strategy, rows: Sequence[Row]) -> Classes | None:
     """The classes of a strategy that classifies, from its settings or from these rows, which are to be learned."""
-    objective: Any = getattr(strategy.fine_tuner.config, "objective", None)
-    if getattr(objective, "type", None) != "classification":
+    if objective_of(strategy) != "classification":
         return None
+    objective: Any = getattr(strategy.fine_tuner.config, "objective", None)
     return Classes(labels_of(rows, objective.labels, objective.label_column), objective.text == "template")
 
 

@@ -7,30 +7,31 @@ from collections.abc import Mapping
 from furrow.components.errors import RequestError
 from furrow.components.model_app import Judge
 from furrow.components.prompt_template import Message
-from furrow.components.records import Row
-from furrow.components.served import Served
+from furrow.components.records import Example, Row
+from furrow.components.served import WRITERS, Served
 from furrow.components.tokens import end_token_id, prompt_ids, segment_ids
 from furrow.stages import wire
+from furrow.stages.classification_examples import within
 from furrow.stages.complete import trained_model
+from furrow.stages.examples import ExampleMaker
 from furrow.stages.run import RunFolder
 from furrow.strategies.schema import Strategy
 
-WRITERS = ("llama_cpp", "ollama")
-"""Apps that serve models which write text, and no others."""
-
 
 class Assessor:
-    """A trained classifier or reward model, asked the strategy's way: through the very template of the training."""
+    """A trained classifier or reward model, asked the strategy's way: through the very template of the training, and
+    cut where training cut."""
 
     def __init__(self, strategy: Strategy) -> None:
         """Raises FurrowError if there is no trained model yet, or the strategy's app cannot serve it."""
         model = trained_model(strategy)
+        refusal = RequestError(
+            f"{strategy.model_app.type} serves models that write text, and {model.path} holds one that scores it",
+            where="components.model_app.type",
+            remedy="use transformers",
+        )
         if strategy.model_app.type in WRITERS:
-            raise RequestError(
-                f"{strategy.model_app.type} serves models that write text, and {model.path} holds one that scores it",
-                where="components.model_app.type",
-                remedy="use transformers",
-            )
+            raise refusal
         self._tokenizer = wire.load_tokenizer(model.tokenizer)
         self._template = wire.prompt_template(strategy, self._tokenizer)
         self._scores_answers = len(model.labels or ()) == 1
@@ -40,7 +41,12 @@ class Assessor:
             model_name=strategy.model_name,
             device=str(getattr(getattr(strategy.fine_tuner.config, "hardware", None), "device", "auto")),
         )
+        self._maker = ExampleMaker(self._template, self._tokenizer, strategy.data_preprocessing)
+        objective = getattr(strategy.fine_tuner.config, "objective", None)
+        self._keeps_end = getattr(objective, "text", "template") == "template"
         self._app: Judge = wire.judge(strategy, served)
+        if not hasattr(self._app, "scores"):  # an app of another package
+            raise refusal
 
     def assess(self, prompt: str, answer: str | None = None) -> Mapping[str, float]:
         """Probability of each class of the prompt, the likeliest first; or, of a reward model, its one score of the
@@ -59,10 +65,12 @@ class Assessor:
 
     def _ids(self, asked: Message, answer: str | None) -> list[int]:
         if answer is None:
-            return prompt_ids(self._tokenizer, self._template.prompt([asked]))
+            ids = prompt_ids(self._tokenizer, self._template.prompt([asked]))
+            return within(ids, self._maker.max_length, keeps_end=self._keeps_end)
         row = Row({"messages": [asked, {"role": "assistant", "content": answer}]}, "--answer")
         end = end_token_id(self._tokenizer, self._template.end_of_turn())
-        return segment_ids(self._tokenizer, self._template.train_segments(row), end)[0]
+        ids, learned = segment_ids(self._tokenizer, self._template.train_segments(row), end)
+        return self._maker.cut(Example(ids, learned, row.where)).input_ids
 
 
 def assessor_of(strategy: Strategy) -> Assessor | None:

@@ -2,33 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import Protocol
 
 from furrow.components.errors import RequestError
 from furrow.components.messages import json_kind
 from furrow.components.preferences import judged_of, pair_of
 from furrow.components.records import Example, Judged, Pair, Row
-from furrow.stages.prepared import TELLING_PART, Prepared
+from furrow.stages.prepared import TELLING_PART, Prepared, Renders
 
 
-class Renders(Protocol):
-    """What is needed of an `ExampleMaker`."""
+def pairs(rows: Sequence[Row], maker: Renders, *, margins: bool = False) -> Prepared:
+    """`margins`: whether the column of that name is read.
 
-    @property
-    def max_length(self) -> int: ...
-
-    def answer(self, row: Row) -> Example:
-        """The whole row, its last answer learned and nothing else."""
-        ...
-
-    def cut(self, example: Example) -> Example:
-        """The part of it that the limits allow."""
-        ...
-
-
-def pairs(rows: Sequence[Row], maker: Renders) -> Prepared:
-    """Raises RequestError with `file:line` for a row that is no pair or does not fit the template."""
+    Raises RequestError with `file:line` for a row that is no pair or does not fit the template.
+    """
     prepared = Prepared(lost=TELLING_PART)
     for row in rows:
         whole = [maker.answer(part) for part in pair_of(row)]
@@ -40,7 +28,7 @@ def pairs(rows: Sequence[Row], maker: Renders) -> Prepared:
             continue
         if cut != whole:
             prepared.truncated.append(row.where)
-        prepared.examples.append(Pair(chosen, rejected, row.where, _margin(row)))
+        prepared.examples.append(Pair(chosen, rejected, row.where, _margin(row) if margins else None))
     return prepared
 
 
@@ -98,8 +86,13 @@ def _teaches(example: Example) -> bool:
 
 def _margin(row: Row) -> float | None:
     margin = row.columns.get("margin")
-    if margin is None:
+    if margin is None or margin == "":  # as a table leaves it out
         return None
-    if isinstance(margin, bool) or not isinstance(margin, int | float):
-        raise RequestError(f"column 'margin' is {json_kind(margin)}, a number is wanted", where=row.where)
-    return float(margin)
+    try:
+        number = math.nan if isinstance(margin, bool) else float(margin)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if not math.isfinite(number):
+        shown = repr(margin) if isinstance(margin, str) else json_kind(margin)
+        raise RequestError(f"column 'margin' is {shown}, a number is wanted", where=row.where)
+    return number

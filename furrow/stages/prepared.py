@@ -1,14 +1,32 @@
-"""What became of the rows of one side: examples, and an account of every row that is shorter now or gone."""
+"""What becomes of the rows of one side: examples, and an account of every row that is shorter now or gone."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
-from furrow.components.records import AnyExample, total_tokens
+from furrow.components.records import AnyExample, Example, Row, total_tokens
 
 WHOLE_ANSWER = "their whole answer"
 TELLING_PART = "an answer, or all that tells the two apart,"
+TOO_MANY_DROPPED = 0.5
+"""More than this share of the rows losing their whole answer is no data set with a few long rows but a wrong limit."""
+
+
+class Renders(Protocol):
+    """What is needed of an `ExampleMaker`."""
+
+    @property
+    def max_length(self) -> int: ...
+
+    def answer(self, row: Row) -> Example:
+        """The whole row, its last answer learned and nothing else."""
+        ...
+
+    def cut(self, example: Example) -> Example:
+        """The part of it that the limits allow."""
+        ...
 
 
 @dataclass

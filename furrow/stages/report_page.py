@@ -14,7 +14,7 @@ from furrow.components.confusion import f1_by_class
 from furrow.stages.curves import Chart, Points, Series
 from furrow.stages.run import RunFolder
 from furrow.stages.run_record import Answers, Record, RunRecord, points, read_record
-from furrow.strategies.schema import Strategy
+from furrow.strategies.schema import MonitoringConfig, Strategy
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,9 @@ class Code:
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 NOTHING_FOUND = "No rule found anything to warn of."
+NOT_JUDGED = "No rule was asked (`monitoring.diagnostics: false`)."
+NO_METRICS = "The strategy keeps no metrics (`monitoring.track_training_metrics: false`)."
+NO_STEPS = "metrics.jsonl holds no step; where the tracker `jsonl` failed, the output of the run says why."
 
 Block = Table | Figures | Findings | Curves | Samples | Code | str
 """A text is a paragraph."""
@@ -94,21 +97,20 @@ def visible(text: str) -> str:
 def page_of(run: RunFolder, strategy: Strategy, more: Sequence[Section] = ()) -> Page:
     """`more` comes before the settings."""
     record, manifest = read_record(run.metrics), run.read_manifest()
-    sections = [*_training(record), *_exports(manifest.get("exports") or []), *more]
+    sections = [*_training(record, strategy.monitoring), *_exports(manifest.get("exports") or []), *more]
     sections.append(Section("Settings", [Code(run.strategy.read_text(encoding="utf-8").strip(), "yaml")]))
     versions = Table(("package", "version"), list(manifest.get("versions", {}).items()))
     sections.append(Section("Versions", [versions]))
     return Page(strategy.title or strategy.key, strategy.description, sections)
 
 
-def _training(record: RunRecord) -> list[Section]:
+def _training(record: RunRecord, monitoring: MonitoringConfig) -> list[Section]:
     if not record.steps:
-        return [
-            Section("Training", ["The strategy keeps no metrics (`monitoring.track_training_metrics: false`)."]),
-        ]
+        return [Section("Training", [NO_STEPS if monitoring.track_training_metrics else NO_METRICS])]
+    judged = monitoring.diagnostics or record.warnings  # some warnings come from elsewhere
     found = [
         Section("Training", [Figures(_headline(record)), Table(("what", "measured"), list(_facts(record)))]),
-        Section("Diagnosis", [Findings(record.warnings)]),
+        Section("Diagnosis", [Findings(record.warnings) if judged else NOT_JUDGED]),
         Section("Curves", [Curves(_charts(record))]),
     ]
     if answers := record.answers():
@@ -130,8 +132,17 @@ def _headline(record: RunRecord) -> list[tuple[str, str]]:
     figures.append(("tokens/s", f"{tokens / seconds:,.0f}" if seconds else "-"))
     if memory := points(steps, "memory_bytes"):
         figures.append(("peak memory", f"{max(value for _, value in memory) / 2**30:.2f} GiB"))
-    figures.append(("time", _duration(ended["seconds"] if ended else seconds)))
+    figures.append(("time", _duration(ended["seconds"] + _before(record) if ended else seconds)))
     return figures
+
+
+def _before(record: RunRecord) -> float:
+    """Seconds of what a resumed run did before it was cut off, as far as it was gone on from."""
+    resumed = record.last("resumed")
+    if resumed is None:
+        return 0.0
+    measured = [*record.steps, *record.evaluations]
+    return float(sum(event["seconds"] for event in measured if event["step"] <= resumed["step"]))
 
 
 def _facts(record: RunRecord) -> Iterable[tuple[str, str]]:

@@ -17,7 +17,8 @@ from furrow.stages.run import RunFolder
 
 NEWEST = Path("newest")
 """What is asked for where no checkpoint is named."""
-_ITS_OWN_PLACE = "components.fine_tuner.config.training_args.output_dir"
+_PLACES = ("components.fine_tuner.config.training_args.output_dir", "dataset.train_file", "dataset.eval_file")
+"""Settings that say where something lies, which changes nothing; what the files hold is compared by their hashes."""
 
 
 def go_on(run: RunFolder, asked: Path, filled: str, data: Mapping[str, Any], emit: Emit) -> Path:
@@ -76,8 +77,11 @@ def _named(run: RunFolder, asked: Path) -> Path:
 
 def _same_data(run: RunFolder, data: Mapping[str, Any]) -> None:
     before = run.read_manifest().get("data")
-    if before is not None and before != json.loads(json.dumps(data)):
-        changed = ", ".join(path for path, _, _ in _differences(before, json.loads(json.dumps(data))))
+    if before is None:
+        return
+    changes = [path for path, _, _ in _differences(before, data) if not path.endswith(".path")]  # a file may move
+    if changes:
+        changed = ", ".join(changes)
         raise RequestError(
             f"the data is not what the run began with ({changed}): its steps would see other rows",
             where="dataset",
@@ -89,7 +93,7 @@ def _say_changes(before: Any, now: Any, emit: Emit) -> None:
     changes = [
         f"{path.removeprefix('components.fine_tuner.config.')} ({old} → {new})"
         for path, old, new in _differences(before, now)
-        if not path.endswith(_ITS_OWN_PLACE)
+        if not path.endswith(_PLACES)
     ]
     if changes:
         emit(

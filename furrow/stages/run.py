@@ -47,6 +47,8 @@ class RunFolder:
     """Paths of one run. Making one touches nothing; `claim` does."""
 
     path: Path
+    resumes: bool = True
+    """Whether its fine-tuner can go on from a checkpoint."""
 
     @property
     def strategy(self) -> Path:
@@ -89,7 +91,7 @@ class RunFolder:
         """Raises RequestError if an earlier run lies here and may not be replaced."""
         earlier = [name for name in OWN if (self.path / name).exists()]
         if earlier and not overwrite:
-            if self.unfinished:
+            if self.unfinished and self.resumes:
                 raise RequestError(
                     f"{self.path} holds an unfinished run, saved after step {max(checkpoints_in(self.checkpoints))}",
                     where="training_args.output_dir",
@@ -103,6 +105,12 @@ class RunFolder:
 
     def require_unfinished(self) -> None:
         """Raises RequestError if there is no run here to go on with."""
+        if not self.resumes:
+            raise RequestError(
+                "this fine-tuner cannot go on from a checkpoint",
+                where="--resume",
+                remedy="say --overwrite to begin anew, or choose another --output-dir",
+            )
         if self.unfinished:
             return
         finished = self.read_manifest().get("finished", False)
@@ -120,7 +128,7 @@ class RunFolder:
 
         With `overwrite`, an earlier run is put aside, and is removed only when this one has its final model; if this
         one fails before it saved a checkpoint, the earlier one is put back. A run that saved no weights leaves nothing.
-        With `resume`, what lies here stays.
+        With `resume`, what lies here stays, however the block ends.
         Raises RequestError that names the holder, or the earlier run, or a folder that cannot be written to.
         """
         made = not self.path.exists()
@@ -151,7 +159,7 @@ class RunFolder:
                 try:
                     yield
                 finally:
-                    if self.final_model.exists() or not self.unfinished:
+                    if self.final_model.exists() or not (resume or self.unfinished):
                         self._restore()
                     if not (self.checkpoints.exists() or self.final_model.exists()):
                         _clear(self.path)  # nothing was saved: what is left would only refuse the next try
@@ -198,7 +206,9 @@ def _clear(folder: Path) -> None:
 def versions() -> dict[str, str]:
     """Versions of Python, the platform and the packages that decide what a run computes."""
     found = {"python": platform.python_version(), "platform": platform.platform()}
-    for package in ("torch", "transformers", "peft", "accelerate", "tokenizers", "gguf", "llama-cpp-python"):
+    for package in (
+        "torch", "transformers", "peft", "accelerate", "tokenizers", "bitsandbytes", "trl", "gguf", "llama-cpp-python",
+    ):  # fmt: skip
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             found[package] = importlib.metadata.version(package)
     return found

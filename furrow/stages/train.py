@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,23 +25,23 @@ from furrow.components.events import (
 from furrow.components.fine_tuner import SamplePrompt, TrainingRequest
 from furrow.components.model_folder import STRATEGY_FILE, recognise
 from furrow.components.prompt_template import PromptTemplate
+from furrow.components.publish import publish_text
 from furrow.components.records import Row
 from furrow.stages import wire
 from furrow.stages.classification_examples import counted
-from furrow.stages.examples import ExampleMaker, Prepared, classes_of
+from furrow.stages.examples import ExampleMaker, Prepared, classes_of, objective_of
 from furrow.stages.export import export_all, general_probes, probes_from, wanted
+from furrow.stages.prepared import TOO_MANY_DROPPED
 from furrow.stages.report import write_report
 from furrow.stages.resume import go_on
 from furrow.stages.rows import Rows, load_rows
 from furrow.stages.run import RunFolder, versions
+from furrow.stages.run_record import Record, read_record
 from furrow.stages.samples import sample_prompts
 from furrow.stages.shown import Shown, shown
 from furrow.stages.watching import watched
 from furrow.strategies.files import Loaded, filled_yaml
 from furrow.strategies.schema import Strategy
-
-TOO_MANY_DROPPED = 0.5
-"""More than this share of the rows losing their whole answer is no data set with a few long rows but a wrong limit."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def train(loaded: Loaded, *, overwrite: bool, resume: Path | None = None, emit: 
     `resume` goes on with an interrupted run, from this checkpoint or (resume.NEWEST) from the newest whole one.
     """
     strategy = loaded.strategy
-    run = RunFolder(strategy.output_dir)
+    run = RunFolder(strategy.output_dir, resumes=getattr(strategy.fine_tuner.config, "resumes", True))
     if resume is None:
         run.refuse_earlier(overwrite)
     else:
@@ -83,7 +84,7 @@ def train(loaded: Loaded, *, overwrite: bool, resume: Path | None = None, emit: 
             checkpoint = go_on(run, resume, filled, facts["data"], EventStream(emit, before.append))
             facts["resumed_from"] = [*run.read_manifest().get("resumed_from", []), checkpoint.name]
         stack.enter_context(watched(strategy, run, events, before))
-        run.strategy.write_text(filled, encoding="utf-8")
+        publish_text(run.strategy, filled)
         run.write_manifest({**facts, "finished": False})
         request = TrainingRequest(
             train=data.train.examples,
@@ -97,7 +98,7 @@ def train(loaded: Loaded, *, overwrite: bool, resume: Path | None = None, emit: 
             samples=_samples(strategy, data),
             resume=checkpoint,
         )
-        found = _Found()
+        found = _Found(read_record(run.metrics).named("micro_batch_shrunk") if resume is not None else ())
         events.subscribe(found)
         tuner.train(request, events)
         template = data.maker.template or _plain_template(strategy, tuner.tokenizer)
@@ -120,9 +121,9 @@ def prepare(loaded: Loaded, tokenizer: Any, emit: Emit) -> TrainingData:
     classes = classes_of(strategy, rows.train)
     maker = ExampleMaker(template, tokenizer, strategy.data_preprocessing, objective_of(strategy), classes)
     train_rows, evaluation = maker.prepare(rows.train), maker.prepare(rows.evaluation)
-    _judge_lengths(train_rows, len(rows.train), maker.max_length, emit)
+    _judge_lengths(train_rows, maker.max_length, emit)
     if rows.evaluation:
-        _judge_lengths(evaluation, len(rows.evaluation), maker.max_length, emit)
+        _judge_lengths(evaluation, maker.max_length, emit)
         if getattr(getattr(strategy.fine_tuner.config, "training_args", None), "eval_strategy", "") == "no":
             emit(
                 Warned(
@@ -147,22 +148,19 @@ def prepare(loaded: Loaded, tokenizer: Any, emit: Emit) -> TrainingData:
     return TrainingData(rows, train_rows, evaluation, maker)
 
 
-def objective_of(strategy: Strategy) -> str:
-    """`sft` or `pretrain`; a fine-tuner of another package that knows no objective tunes on answers."""
-    return str(getattr(getattr(strategy.fine_tuner.config, "objective", None), "type", "sft"))
-
-
 def order_seed_of(strategy: Strategy) -> int | None:
     """The seed of the rows' order: `data_preprocessing.seed`, else the training's; None for the order of the file."""
     limits = strategy.data_preprocessing
     if not limits.shuffle:
         return None
-    if limits.seed is not None:
+    config = strategy.fine_tuner.config
+    if limits.seed is not None and "data_preprocessing.seed" not in config.idle:
         return limits.seed
-    return int(getattr(getattr(strategy.fine_tuner.config, "training_args", None), "seed", 42))
+    return int(getattr(getattr(config, "training_args", None), "seed", 42))
 
 
-def _judge_lengths(prepared: Prepared, rows: int, max_length: int, emit: Emit) -> None:
+def _judge_lengths(prepared: Prepared, max_length: int, emit: Emit) -> None:
+    rows = len(prepared.examples) + len(prepared.dropped)  # a pair is two of kto's
     if not prepared.examples:
         raise RequestError(
             f"no row is left: max_length {max_length} cuts every answer away",
@@ -213,10 +211,12 @@ def _facts(strategy: Strategy, data: TrainingData) -> dict[str, Any]:
 
 class _Found:
     """Collects what only the run itself finds out, for the manifest: how large a micro-batch may be on this machine,
-    what was exported, and how that compares with the model."""
+    what was exported, and how that compares with the model. `shrunk`: what the run noted before it was cut off."""
 
-    def __init__(self) -> None:
+    def __init__(self, shrunk: Sequence[Record] = ()) -> None:
         self.facts: dict[str, Any] = {"exports": []}
+        if shrunk:
+            self.facts["memory_ran_out"] = [{"step": event["step"], "tokens": event["was"]} for event in shrunk]
         self._verified: list[ExportVerified] = []
 
     def __call__(self, event: Event) -> None:

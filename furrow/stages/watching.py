@@ -24,7 +24,7 @@ def watched(strategy: Strategy, run: RunFolder, events: EventStream, before: Seq
     with ExitStack() as stack:
         for wired in wire.trackers(monitoring):
             tracker = Guarded(wired.type, lambda wired=wired: wire.tracker(wired, about), events)  # type: ignore[misc]
-            stack.callback(tracker.close)
+            stack.push(tracker.ended)
             for event in before:
                 tracker(event)
             events.subscribe(tracker)
@@ -60,11 +60,15 @@ class Guarded:
             with self._forgiving("failed"):
                 self._tracker(event)
 
-    def close(self) -> None:
+    def ended(self, error: type[BaseException] | None, *_: object) -> None:
+        """Closes it, as an exit callback: `error` is what ended the run, if anything did."""
+        self.close(failed=error is not None)
+
+    def close(self, *, failed: bool = False) -> None:
         tracker, self._tracker = self._tracker, None
         if tracker is not None:
             with self._forgiving("could not be closed"):
-                tracker.close()
+                tracker.close(failed=failed)
 
     @contextmanager
     def _forgiving(self, what: str) -> Iterator[None]:

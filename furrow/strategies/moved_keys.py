@@ -80,6 +80,7 @@ def settle(body: Body, problems: list[Problem]) -> list[Event]:
     events += _open_early_stopping(body)
     for source, target in MOVED.items():
         events += _move(body, source, target, problems)
+    events += _settle_precision(body, problems)
     for source, (target, reading) in REWORDED.items():
         events += _reword(body, source, target, reading, problems)
     _ignore_ellipsis(body, events)
@@ -123,7 +124,7 @@ def _reword(body: Body, source: Path, target: Path, reading: Reading, problems: 
     if value is None:
         return
     meant = reading(value)
-    if meant is None and value is not False and value not in ("none", []):
+    if meant is None and value is not False and value not in ("none", [], ["none"]):
         what = f"{_short(value)} is not known here; say it as {dotted(target)}"
         problems.append(Problem(body.place(source), body.written(source), what))
         _take(body, source)
@@ -134,6 +135,25 @@ def _reword(body: Body, source: Path, target: Path, reading: Reading, problems: 
     else:
         _parent(body.data, source)[source[-1]] = meant
         yield from _move(body, source, target, problems)
+
+
+def _settle_precision(body: Body, problems: list[Problem]) -> Iterator[Event]:
+    """`bf16: false` and `fp16: false` together mean float32. One of them alone says only what is not wanted, and the
+    default takes either type where the hardware has it."""
+    flags = {word: (*ARGUMENTS, word) for word in ("bf16", "fp16")}
+    denied = {word: path for word, path in flags.items() if _get(body.data, path) is False}
+    target: Path = (*OPTIMIZATION, "mixed_precision")
+    chosen = _get(body.data, target)
+    if len(denied) == 2 and chosen is None:
+        _parent(body.data, flags["bf16"])["bf16"] = "no"
+        yield from _move(body, flags["bf16"], target, problems)
+        return
+    for word, path in denied.items():
+        is_other_wanted = any(_get(body.data, flag) is True for flag in flags.values())
+        if chosen in ("auto", word) or (chosen is None and not is_other_wanted):
+            what = f"false leaves open what is taken instead; say {dotted(target)}: no, or the type that is wanted"
+            problems.append(Problem(body.place(path), body.written(path), what))
+            _take(body, path)
 
 
 def _open_early_stopping(body: Body) -> Iterator[Event]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from furrow.components.config import Config, NoEffect
 from furrow.components.events import Event, Noted, Warned
+from furrow.components.served import WRITERS
 from furrow.strategies.errors import Path, Problem, dotted
 from furrow.strategies.moved_keys import CONFIG
 from furrow.strategies.schema import TEMPLATE, Strategy
@@ -14,15 +16,19 @@ from furrow.strategies.spellings import Body
 
 EXPORTERS = {"to_merged": "merged", "to_gguf": "gguf", "to_gguf_adapter": "gguf-adapter", "to_ollama": "ollama"}
 """Key of the block `export` -> exporter."""
+SCORERS = ("classification", "reward")
+"""Objectives that make a model which scores texts instead of writing them."""
 
 
 def notes(strategy: Strategy, body: Body) -> Iterator[Event]:
     """Events in the order of the blocks."""
     for path, why in _without_effect(strategy.fine_tuner.config, CONFIG):
         yield Noted(message=f"{body.place(path)}: {dotted(body.written(path))} has no effect: {why}")
+    tuner: Any = strategy.fine_tuner.config
+    objective: Any = getattr(tuner, "objective", None)
+    yield from _idle(strategy, [tuner, getattr(tuner, "method", None), objective], body)
     yield from _about_evaluation(strategy, body)
     yield from _about_steps(strategy, body)
-    objective: Any = getattr(strategy.fine_tuner.config, "objective", None)
     is_plain = strategy.prompt_template == TEMPLATE.wire({})
     if getattr(objective, "type", None) == "pretrain" and not is_plain:
         yield Noted(
@@ -42,8 +48,14 @@ def contradictions(strategy: Strategy, body: Body) -> list[Problem]:
     for name in ("method", "objective"):
         settings: Any = getattr(strategy.fine_tuner.config, name, None)
         refused |= settings.not_exported() if hasattr(settings, "not_exported") else {}
+    objective = getattr(getattr(strategy.fine_tuner.config, "objective", None), "type", None)
+    problems = []
+    if strategy.model_app.type in WRITERS and objective in SCORERS:
+        app: Path = ("components", "model_app", "type")
+        what = f"{strategy.model_app.type} serves models that write text, and objective {objective} makes one that "
+        problems.append(Problem(body.place(app), app, f"{what}scores it; use transformers"))
     asked = (("export", key) for key in EXPORTERS if getattr(strategy.export, key))
-    return [
+    return problems + [
         Problem(body.place(path), path, refused[EXPORTERS[path[1]]]) for path in asked if EXPORTERS[path[1]] in refused
     ]
 
@@ -56,6 +68,14 @@ def _without_effect(config: Any, path: Path) -> Iterator[tuple[Path, str]]:
         for mark in field.metadata:
             if isinstance(mark, NoEffect) and value is not None:
                 yield (*path, name), mark.why
+
+
+def _idle(strategy: Strategy, blocks: Sequence[Any], body: Body) -> Iterator[Event]:
+    """Keys of other blocks that these blocks make no use of, where they differ from their defaults."""
+    for key, why in ((key, why) for block in blocks for key, why in getattr(block, "idle", {}).items()):
+        path = tuple(key.split("."))
+        if _is_given(functools.reduce(getattr, path[:-1], strategy), path[-1]):
+            yield Noted(message=f"{body.place(path)}: {dotted(body.written(path))} has no effect: {why}")
 
 
 def _about_evaluation(strategy: Strategy, body: Body) -> Iterator[Event]:
@@ -75,19 +95,26 @@ def _about_evaluation(strategy: Strategy, body: Body) -> Iterator[Event]:
 
 
 def _about_steps(strategy: Strategy, body: Body) -> Iterator[Event]:
-    if strategy.fine_tuner.type != "pytorch":
-        return
-    arguments: Any = strategy.fine_tuner.config.training_args  # type: ignore[attr-defined]
-    for name, why in arguments.without_effect():
+    arguments: Any = getattr(strategy.fine_tuner.config, "training_args", None)
+    for name, why in arguments.without_effect() if hasattr(arguments, "without_effect") else ():
         path = (*CONFIG, "training_args", name)
         yield Warned(message=f"{body.place(path)}: {name} has no effect: {why}", remedy="leave it out")
+    for name, when in (("eval_steps", "eval_strategy"), ("save_steps", "save_strategy")):
+        path, chosen = (*CONFIG, "training_args", name), getattr(arguments, when, "steps")
+        if chosen != "steps" and _is_given(arguments, name):
+            yield Noted(message=f"{body.place(path)}: {name} has no effect: {when} is {chosen}")
     pairs = (("warmup_steps", "warmup_ratio"), ("max_steps", "num_train_epochs"))
     for winner, loser in pairs:
         path = (*CONFIG, "training_args", loser)
-        default = type(arguments).model_fields[loser].default
-        if getattr(arguments, winner) > 0 and getattr(arguments, loser) != default:
-            value = getattr(arguments, winner)
+        value = getattr(arguments, winner, None) or 0
+        if value > 0 and _is_given(arguments, loser):
             yield Warned(
                 message=f"{body.place(path)}: {loser} has no effect: {winner} is {value}, and wins",
                 remedy="give only one of them",
             )
+
+
+def _is_given(settings: Any, name: str) -> bool:
+    """Whether the setting is there and differs from its default; a fine-tuner of another package may have others."""
+    field = getattr(type(settings), "model_fields", {}).get(name)
+    return field is not None and getattr(settings, name) != field.default

@@ -148,6 +148,14 @@ class MonitoringConfig(Config):
     samples: SamplesConfig = SamplesConfig()
     """Answers of the model while it learns."""
 
+    @field_validator("trackers")
+    @classmethod
+    def _one_of_a_type(cls, trackers: tuple[Wired, ...]) -> tuple[Wired, ...]:
+        kinds = [tracker.type for tracker in trackers]
+        if twice := next((kind for kind in kinds if kinds.count(kind) > 1), None):
+            raise ValueError(f"{twice} is named twice, and there is one tracker of a type; leave one out")
+        return trackers
+
 
 class Strategy(Config):
     """One entry of a strategy file, every default filled in."""

@@ -52,3 +52,19 @@ def test_what_was_measured_is_read_back_and_a_case_can_be_forgotten(tmp_path):
     assert records.runs("lora") == []
     assert records.runs("full") == [run("furrow", 2, 10, case="full")]
     assert records.all("machine") == [{"processor": "a"}]
+
+
+def test_a_machine_is_forgotten_with_the_last_of_what_was_measured_on_it(tmp_path):
+    records = Records(tmp_path / "results.jsonl")
+    for name, measured in (("a", run("furrow", 1, 10)), ("b", run("furrow", 2, 10, case="full")), ("c", None)):
+        records.add("machine", {"processor": name})
+        records.add("environment", {"name": "trl"})
+        if measured:
+            records.add_run(measured)
+    records.add("help", {"system": "furrow", "seconds": 1.0})
+    records.add("machine", {"processor": "d"})
+    records.forget("lora")
+    assert [each["processor"] for each in records.all("machine")] == ["b", "c", "d"]
+    records.forget("help")
+    assert [each["processor"] for each in records.all("machine")] == ["b", "d"]
+    assert len(records.all("environment")) == 3 and records.runs("full")

@@ -100,6 +100,8 @@ def test_in_a_template_the_text_is_what_complete_asks_whatever_columns_it_comes_
     )
     assert make(given[:4], template)[:2] == ([asked] * 4, [0, 1, 1, 0])
     assert make(given[4:], template, names=("x", "y"), column="completion")[:2] == ([asked], [0])
+    numbered = rows({"prompt": "What is it?", "output": 1}, {"prompt": "What is it?", "output": 0})
+    assert make(numbered, template, column="output")[:2] == ([asked] * 2, [1, 0])
 
 
 def test_a_template_with_columns_of_its_own_is_filled_up_to_the_answer(make, tokenizer):

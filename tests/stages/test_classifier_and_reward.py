@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -22,10 +23,11 @@ from furrow.components.events import (
 )
 from furrow.components.model_folder import recognise
 from furrow.components.scoring import load_scorer, logits
+from furrow.stages import judge
 from furrow.stages.convert import convert
 from furrow.stages.judge import Assessor, assessor_of
 from furrow.stages.resume import NEWEST
-from furrow.stages.train import train
+from furrow.stages.train import dry_run, train
 from furrow.strategies.files import load
 
 LORA = {"type": "lora", "r": 4, "dropout": 0.0}
@@ -206,6 +208,39 @@ def test_what_is_asked_of_the_wrong_kind_of_model_is_refused_with_what_to_say(st
         assessor_of(loaded.strategy)
 
 
+@pytest.mark.parametrize("text", ["plain", "template"])
+def test_a_text_that_is_too_long_is_cut_for_the_answer_as_it_was_for_the_training(
+    strategy_file, classes, text, monkeypatch
+):
+    settings = {
+        "objective": {"type": "classification", "text": text},
+        "method": LORA,
+        "training_args": {"max_steps": 1},
+    }
+    long = "What is a and b and c and d?"
+    rows = [json.loads(line) for line in Path(classes["train_file"]).read_text().splitlines()]
+    classes = {"train_file": written(Path(classes["train_file"]), [{**rows[0], "text": long}, *rows[1:]])}
+    limits = {"max_length": 8}
+    loaded, _, _ = trained(strategy_file, **settings, dataset=classes, data_preprocessing=limits)
+    [learned] = [row for row in dry_run(loaded, 1, lambda event: None)[0].train.examples if row.where.endswith(":1")]
+    assessor, asked = Assessor(loaded.strategy), []
+    monkeypatch.setattr(assessor._app, "scores", lambda ids: asked.append(ids) or {"x": 1.0})
+    assessor.assess(long)
+    assert asked == [learned.example.input_ids] and len(asked[0]) == 8
+
+
+def test_an_app_of_another_package_that_cannot_score_is_refused(strategy_file, pairs, monkeypatch):
+    loaded, _, _ = trained(
+        strategy_file, objective={"type": "reward"}, training_args={"max_steps": 1}, method=LORA,
+        dataset={"train_file": pairs["train_file"]}, data_preprocessing={"max_output_length": 3},
+    )  # fmt: skip
+    assessor = assessor_of(loaded.strategy)
+    assert assessor.assess("z?", "It is z.") == assessor.assess("z?", "It is quite another answer.")  # cut alike
+    monkeypatch.setattr(judge.wire, "judge", lambda strategy, served: object())
+    with pytest.raises(RequestError, match="serves models that write text"):
+        assessor_of(loaded.strategy)
+
+
 def test_the_command_line_prints_class_and_probabilities(strategy_file, classes, furrow):
     file = strategy_file(objective={"type": "classification"}, method=LORA, training_args=QUICK, dataset=classes)
     assert furrow("train", "--strategy", "tiny", "--strategy-file", file).code == 0
@@ -215,3 +250,13 @@ def test_the_command_line_prints_class_and_probabilities(strategy_file, classes,
     ended = json.loads(furrow("complete", "What is z?", "--strategy", "tiny", "--strategy-file", file, "--json").out)
     assert ended["text"] == "question" and sum(ended["scores"].values()) == pytest.approx(1)
     assert furrow("complete", "x", "--strategy", "tiny", "--strategy-file", file, "--answer", "y").code == 2
+    for option in (("--compare", "base"), ("--temperature", "0"), ("--max-new-tokens", "3"), ("--seed", "1")):
+        ended = furrow("complete", "x", "--strategy", "tiny", "--strategy-file", file, *option)
+        assert ended.code == 2 and f"{option[0]}: this model scores texts" in ended.err
+
+
+def test_a_model_that_writes_takes_no_answer_to_score(strategy_file, furrow):
+    file = strategy_file(training_args={"max_steps": 1})
+    assert furrow("train", "--strategy", "tiny", "--strategy-file", file).code == 0
+    ended = furrow("complete", "x", "--strategy", "tiny", "--strategy-file", file, "--answer", "y")
+    assert ended.code == 2 and "--answer: this model writes its answers" in ended.err

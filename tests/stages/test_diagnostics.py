@@ -75,10 +75,10 @@ def healthy():
     return [*events, TrainingEnded(step=TOTAL, best_step=TOTAL, train_loss=1.2, best_metric=None, seconds=100)]
 
 
-def warnings(events, settings=None):
+def warnings(events, settings=None, **config):
     """What is said, heard in the very stream in which it happens."""
     heard = []
-    fine_tuner = SimpleNamespace(config=SimpleNamespace(training_args=settings or arguments()))
+    fine_tuner = SimpleNamespace(config=SimpleNamespace(training_args=settings or arguments(), **config))
     stream = EventStream(heard.append)
     stream.subscribe(Diagnostics(SimpleNamespace(fine_tuner=fine_tuner), stream))
     for event in events:
@@ -172,6 +172,21 @@ def test_rules_are_silent_where_there_is_nothing_to_judge_by():
     assert warnings(steps(lambda event: replace(event, learning_rate=1.0)), SimpleNamespace()) == []
     assert warnings([prepared(0)]) == []
     assert warnings(steps(lambda event: replace(event, grad_norm=math.inf) if event.step < 40 else event)) == []
+
+
+def test_an_evaluation_loss_below_zero_must_rise_too_before_it_is_said_to():
+    falling = steps(lambda event: replace(event, loss=-0.02 - event.step / 1000))
+    for last, count in ((-0.01, 0), (-0.005, 1)):
+        losses = {40: -0.01, 80: -0.01, 120: -0.01, 160: last, 200: last}
+        events = [
+            replace(event, eval_loss=losses[event.step]) if isinstance(event, Evaluated) else event for event in falling
+        ]
+        assert ["rose" in warning.message for warning in warnings(events)].count(True) == count
+
+
+def test_the_loss_of_a_policy_optimisation_says_nothing_of_what_is_known_by_heart():
+    for said in ("lies 0.", "rose from 1.500 (step 80)", "nearly 0"):
+        assert warnings(SICK[said], algorithm="grpo") == []
 
 
 def test_an_early_babble_and_a_repetition_that_was_to_be_learned_are_no_findings():

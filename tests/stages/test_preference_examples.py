@@ -124,6 +124,22 @@ def test_quality_rules_drop_pairs_of_equal_or_empty_answers_and_let_worse_ones_b
     assert "mostly 'x'" in flaw(rows({**pair, "chosen": pair["rejected"], "rejected": "no"})[0])
     verdict = {"prompt": "What is a?", "completion": "x" * 40, "label": False}
     assert flaw(rows(verdict)[0]) is None and "mostly" in flaw(rows({**verdict, "label": True})[0])
+    for unwanted, wanted in ((0, 1), ("false", "True"), ("0", "1")):  # as TRL takes it, and as a table holds it
+        assert flaw(rows({**verdict, "label": unwanted})[0]) is None
+        assert "mostly" in flaw(rows({**verdict, "label": wanted})[0])
+    talk = [{"role": "user", "content": "?"}, {"role": "assistant", "content": "x" * 40}]
+    assert flaw(rows({"messages": talk, "label": False})[0]) is None
+
+
+def test_a_margin_is_read_from_a_table_too_and_only_where_it_counts(maker):
+    pair = {"prompt": "What is a?", "chosen": "aa", "rejected": "bb"}
+    given = rows({**pair, "margin": "0.5"}, {**pair, "margin": ""}, {**pair, "margin": 2})
+    assert [example.margin for example in maker("reward").prepare(given).examples] == [0.5, None, 2.0]
+    for wrong in ("much", "nan", True, [1]):
+        with pytest.raises(RequestError, match="column 'margin' is"):
+            maker("reward").prepare(rows({**pair, "margin": wrong}))
+        [example] = maker("dpo").prepare(rows({**pair, "margin": wrong})).examples
+        assert example.margin is None
 
 
 @pytest.fixture
@@ -164,6 +180,15 @@ def test_what_is_dropped_is_said_with_its_line(pairs_file):
     [warned] = [event.message for event in events if isinstance(event, Warned)]
     assert "dropped: an answer, or all that tells the two apart, is beyond 48 tokens" in warned
     assert "pairs.jsonl:13" in warned
+
+
+def test_kto_counts_what_it_drops_of_pairs_by_the_answer(pairs_file):
+    """Seven pairs of 19 lose both their answers: 14 are more than half of the pairs, and few of 38 answers."""
+    lost = [{"prompt": f"{number} " + "d" * 60, "chosen": "a", "rejected": "b"} for number in range(7)]
+    events = []
+    dry_run(load("tiny", pairs_file("kto", lost, data_preprocessing={"max_length": 48})), 1, events.append)
+    [prepared] = [event for event in events if isinstance(event, DataPrepared)]
+    assert (prepared.train_rows, prepared.dropped_rows) == (24, 14)
 
 
 def test_a_pair_of_equal_answers_is_an_error_with_its_line_unless_quality_is_filtered(pairs_file):

@@ -11,6 +11,7 @@ import pytest
 from furrow.components.events import (
     DataPrepared,
     Evaluated,
+    Resumed,
     Sampled,
     StepEnded,
     TrainingEnded,
@@ -59,8 +60,8 @@ EVENTS = [
 def report(strategy_file, tmp_path):
     """report(events, …) -> (Markdown, HTML) of a run that noted these events."""
 
-    def write(events, sections=(), lines=None, name="tiny"):
-        strategy = load("tiny", strategy_file(name=name)).strategy
+    def write(events, sections=(), lines=None, name="tiny", **monitoring):
+        strategy = load("tiny", strategy_file(name=name, monitoring=monitoring)).strategy
         run = RunFolder(tmp_path / "run")
         run.path.mkdir(exist_ok=True)
         run.metrics.write_text(lines if lines is not None else "".join(json_line(event) + "\n" for event in events))
@@ -112,7 +113,22 @@ def test_both_pages_hold_the_figures_the_findings_and_the_answers_of_the_weights
 def test_a_run_without_findings_says_so_and_one_without_metrics_too(report):
     quiet = [event for event in EVENTS if not isinstance(event, Warned)]
     assert all("No rule found anything to warn of" in page for page in report(quiet))
-    assert all("track_training_metrics" in page for page in report([]))
+    assert all("track_training_metrics" in page for page in report([], track_training_metrics=False))
+    for page in report([]):  # they were asked for
+        assert "holds no step" in page and "(`monitoring.track_training_metrics: false`)" not in page
+
+
+def test_where_no_rule_was_asked_none_is_said_to_have_found_nothing(report):
+    quiet = [event for event in EVENTS if not isinstance(event, Warned)]
+    for page in report(quiet, diagnostics=False):
+        assert "No rule was asked" in page and "No rule found" not in page
+    assert all("eval loss rose" in page for page in report(EVENTS, diagnostics=False))
+
+
+def test_the_time_of_a_resumed_run_is_that_of_all_its_processes(report):
+    first, rest = EVENTS[:4], EVENTS[6:]  # two steps of half a second were gone on from
+    events = [*first, step(2), Resumed(step=2, path="c"), step(3), step(4), *rest]
+    assert all("1 min 7 s" in page for page in report(events))  # 65 s, 2 · 0.5 s, and an evaluation of 1 s
 
 
 def test_the_html_fetches_nothing_and_runs_nothing(report):

@@ -15,6 +15,8 @@ import pytest
 from furrow.components.checkpoint_folder import QUARANTINE, checkpoints_in, damage, name_of
 from furrow.components.errors import RequestError
 from furrow.components.events import Noted, StepEnded, Warned
+from furrow.components.fine_tuner.pytorch.component import PyTorchConfig
+from furrow.components.fine_tuner.trl.component import TrlConfig
 from furrow.stages.resume import NEWEST, cut_back
 from furrow.stages.run import RunFolder
 from furrow.stages.train import train
@@ -159,6 +161,56 @@ def test_a_cut_run_that_was_to_replace_another_can_be_gone_on_with(go, tmp_path)
     assert first.unfinished and (first.path / ".earlier/final_model").is_dir()
     run, _ = go(resume=NEWEST)
     assert run.read_manifest()["finished"] and not (run.path / ".earlier").exists()
+
+
+def test_where_every_checkpoint_is_damaged_the_run_is_left_to_be_looked_at(go, tmp_path):
+    first, _ = go()
+    with pytest.raises(PowerCut):
+        go(overwrite=True, cut=5)
+    for checkpoint in checkpoints_in(first.checkpoints).values():
+        (checkpoint / "optimizer.safetensors").unlink()
+    with pytest.raises(RequestError, match=r"no checkpoint in .* is whole"):
+        go(resume=NEWEST)
+    assert list(checkpoints_in(first.checkpoints / QUARANTINE)) == [2, 4]
+    assert (first.path / ".earlier/final_model").is_dir() and not first.final_model.exists()
+
+
+def test_a_fine_tuner_that_cannot_go_on_is_said_to_before_anything_is_touched(go, cut_run, monkeypatch):
+    before = {file: file.read_bytes() for file in cut_run.path.rglob("*") if file.is_file()}
+    monkeypatch.setattr(PyTorchConfig, "resumes", TrlConfig.resumes, raising=False)
+    with pytest.raises(RequestError, match="this fine-tuner cannot go on from a checkpoint"):
+        go(resume=NEWEST)
+    with pytest.raises(RequestError, match=r"holds an earlier run[\s\S]*--overwrite") as refused:
+        go()
+    assert "--resume" not in str(refused.value)
+    assert {file: file.read_bytes() for file in cut_run.path.rglob("*") if file.is_file()} == before
+
+
+def test_the_same_rows_by_another_path_are_the_same_rows(go, cut_run, tmp_path):
+    moved = (tmp_path / "qa.jsonl").rename(tmp_path / "moved.jsonl")
+    run, events = go(resume=NEWEST, overrides=[f"dataset.train_file={moved}"])
+    assert run.read_manifest()["finished"]
+    assert not [event for event in events if isinstance(event, Warned) and "strategy has changed" in event.message]
+
+
+def test_a_strategy_is_never_left_half_written(go, cut_run, monkeypatch):
+    def cut(path):
+        if "strategy.yaml" in path.name:
+            raise PowerCut
+
+    before = cut_run.strategy.read_text()
+    with monkeypatch.context() as power, pytest.raises(PowerCut):
+        power.setattr("furrow.components.publish._fsync_tree", cut)
+        go(resume=NEWEST, training_args={**SHORT, "seed": 1})
+    assert cut_run.strategy.read_text() == before
+    assert go(resume=NEWEST)[0].read_manifest()["finished"]
+
+
+def test_what_ran_out_of_memory_before_the_cut_is_still_in_the_manifest(go, cut_run):
+    shrunk = '{"event": "micro_batch_shrunk", "step": 2, "tokens": 64, "was": 128, "reason": "full"}\n'
+    cut_run.metrics.write_text(shrunk + cut_run.metrics.read_text())
+    run, _ = go(resume=NEWEST)
+    assert run.read_manifest()["memory_ran_out"] == [{"step": 2, "tokens": 128}]
 
 
 def test_a_record_is_cut_before_the_first_later_step_and_at_a_torn_line(tmp_path):

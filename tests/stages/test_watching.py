@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 
 import pytest
@@ -27,8 +28,8 @@ class Fragile:
         if self.breaks_at == "event":
             raise ConnectionError("the network is gone")
 
-    def close(self):
-        self.closed = True
+    def close(self, *, failed=False):
+        self.closed = "failed" if failed else "finished"
         if self.breaks_at == "close":
             raise OSError("disk full")
 
@@ -54,6 +55,17 @@ def test_a_tracker_that_fails_is_warned_of_once_and_the_events_go_on(breaks_at, 
     tracker.close()
     [warning] = [event for event in heard if isinstance(event, Warned)]
     assert warning.message == said and [event for event in later if isinstance(event, Noted)] == told
+
+
+@pytest.mark.parametrize("error", [None, ValueError, KeyboardInterrupt])
+def test_trackers_are_told_whether_the_run_came_to_its_end(strategy_file, tmp_path, monkeypatch, error):
+    tracker = Fragile("never")
+    monkeypatch.setattr("furrow.stages.wire.tracker", lambda wired, about: tracker)
+    strategy = load("tiny", strategy_file()).strategy
+    with contextlib.suppress(ValueError, KeyboardInterrupt), watched(strategy, RunFolder(tmp_path), EventStream(), []):
+        if error:
+            raise error
+    assert tracker.closed == ("failed" if error else "finished")
 
 
 def test_an_interrupt_is_no_failure_of_a_tracker():

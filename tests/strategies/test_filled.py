@@ -46,7 +46,7 @@ def test_every_key_with_a_default_value_is_written(load_text):
     written = yaml.safe_load(filled_yaml(load_text("a: {}").strategy))["a"]
     off = [("components", "fine_tuner", "config", "training_args", "early_stopping")]  # a block that is not there
     for key in every_key():
-        if any(key.path[: len(block)] == block for block in off):
+        if any(key.path[: len(block)] == block for block in off) or ".trl." in key.owner.__module__:
             continue
         default = key.field.get_default(call_default_factory=True, validated_data={})
         if key.is_block or key.field.is_required() or default is None or "reader" in key.path:

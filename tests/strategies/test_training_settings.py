@@ -15,6 +15,7 @@ from furrow.components.fine_tuner.pytorch.hardware_checks import check_hardware,
 from furrow.components.fine_tuner.pytorch.method import LoraMethod
 from furrow.components.fine_tuner.pytorch.training_args import TrainingArgsConfig
 from furrow.components.fine_tuner.pytorch.training_args_elsewhere import NOT_HERE
+from furrow.stages.train import order_seed_of
 from furrow.strategies.moved_keys import ARGUMENTS, MOVED, REWORDED
 
 
@@ -91,7 +92,8 @@ def test_patterns_are_read(load_text):
     [
         ("bf16: true", "hardware.optimization.mixed_precision", "bf16"),
         ("fp16: yes", "hardware.optimization.mixed_precision", "fp16"),
-        ("fp16: false", "hardware.optimization.mixed_precision", "auto"),
+        ("bf16: false, fp16: true", "hardware.optimization.mixed_precision", "fp16"),
+        ("bf16: false, fp16: false", "hardware.optimization.mixed_precision", "no"),
         ("use_cpu: true", "hardware.device", "cpu"),
         ("gradient_checkpointing: true", "hardware.optimization.gradient_checkpointing", True),
         ("tf32: true", "hardware.precision.cuda.use_tf32", True),
@@ -120,6 +122,7 @@ def test_the_spellings_of_transformers_are_understood(written, path, value, load
         ("comet_ml", ["comet"]),
         ("none", []),
         ("[]", []),
+        ("[none]", []),
     ],
 )
 def test_report_to_names_trackers(written, wanted, load_text):
@@ -127,6 +130,70 @@ def test_report_to_names_trackers(written, wanted, load_text):
     monitoring = load_text(text).strategy.monitoring
     assert [tracker.type for tracker in monitoring.trackers] == wanted
     assert (monitoring.run_name, monitoring.project) == ("first", "p")
+
+
+@pytest.mark.parametrize("word", ["bf16", "fp16"])
+def test_a_type_that_is_not_wanted_is_refused_where_the_default_might_take_it(word, problems, load_text):
+    [problem] = problems(f"a: {{training_args: {{{word}: false}}}}")
+    assert problem.startswith(f"s.yaml:1: training_args.{word}: ") and "mixed_precision: no" in problem
+    [problem] = problems(f"a: {{optimization: {{mixed_precision: {word}}}, training_args: {{{word}: false}}}}")
+    assert "false leaves open" in problem
+    text = f"a: {{optimization: {{mixed_precision: no}}, training_args: {{{word}: false}}}}"
+    assert load_text(text).strategy.fine_tuner.config.hardware.mixed_precision_on("cuda") == "no"
+
+
+def test_a_tracker_is_named_once_and_its_server_without_a_password(problems, load_text):
+    [problem] = problems("a: {monitoring: {trackers: [wandb, {type: wandb, offline: true}]}}")
+    assert "wandb is named twice" in problem
+    for address in ("https://me:hunter2@host", "postgresql://me:hunter2@host/db", "https://me@host"):
+        [problem] = problems(f"a: {{monitoring: {{trackers: [{{type: mlflow, tracking_uri: '{address}'}}]}}}}")
+        assert "MLFLOW_TRACKING_USERNAME" in problem and "hunter2" not in problem
+    for address in ("https://host:5000", "sqlite:///a@b.db"):
+        assert load_text(f"a: {{monitoring: {{trackers: [{{type: mlflow, tracking_uri: '{address}'}}]}}}}")
+
+
+@pytest.mark.parametrize(
+    ("text", "keys"),
+    [
+        ("objective: pretrain, data_preprocessing: {max_input_length: 9, max_output_length: 9}", 2),
+        ("objective: classification, data_preprocessing: {max_input_length: 9, max_output_length: 9}", 2),
+        ("objective: classification, generation: {temperature: 1}, monitoring: {samples: {prompts: 2}}", 2),
+        ("objective: reward, generation: {temperature: 1}, monitoring: {samples: {prompts: 2}}", 2),
+        ("training_args: {eval_strategy: no, eval_steps: 7, save_strategy: epoch, save_steps: 7}", 2),
+        ("training_args: {eval_strategy: steps, eval_steps: 7, save_steps: 7}", 0),
+        ("objective: reward, data_preprocessing: {max_input_length: 9}", 0),
+    ],
+)
+def test_keys_that_change_nothing_beside_others_are_said(text, keys, load_text, said):
+    assert sum("has no effect" in message for message in said(load_text(f"a: {{{text}}}"))) == keys
+
+
+def test_keys_that_change_nothing_beside_trl_are_said(load_text, said):
+    text = """
+        a:
+          components:
+            fine_tuner:
+              type: trl
+              config:
+                base_model: builtin:seedling
+                reward: {function: length, config: {words: 5}}
+                training_args: {max_steps: 3, num_train_epochs: 2, warmup_steps: 1, warmup_ratio: 0.5, save_steps: 5}
+          data_preprocessing: {seed: 0}
+          monitoring: {samples: {prompts: 2}}
+    """
+    loaded = load_text(text)
+    assert order_seed_of(loaded.strategy) == 42  # which the manifest says
+    messages = "\n".join(said(loaded))
+    assert messages.count("has no effect") == len(messages.splitlines()) == 4
+    for key in ("data_preprocessing.seed", "monitoring.samples", "num_train_epochs", "warmup_ratio"):
+        assert f"{key} has no effect" in messages
+
+
+@pytest.mark.parametrize("objective", ["classification", "reward"])
+@pytest.mark.parametrize("app", ["llama_cpp", "ollama"])
+def test_an_app_that_writes_cannot_serve_a_model_that_scores(objective, app, problems):
+    [problem] = problems(f"a: {{objective: {objective}, components: {{model_app: {{type: {app}}}}}}}")
+    assert problem.startswith("s.yaml:1: components.model_app.type: ") and "use transformers" in problem
 
 
 def test_a_tracker_that_does_not_exist_is_answered_with_the_nearest_name(problems):
@@ -170,11 +237,25 @@ def test_warm_up_in_two_words_and_length_in_two_words_are_warned_about(load_text
         ("optim: adafactor, adam_epsilon: 1e-6", "adam_epsilon has no effect: optim is adafactor"),
         ("optim: adamw, momentum: 0.9", "momentum has no effect: optim is adamw; it belongs to sgd, muon"),
         ("lr_scheduler_type: constant, warmup_steps: 3", "warmup_steps has no effect: lr_scheduler_type is constant"),
+        (
+            "lr_scheduler_type: warmup_stable_decay, decay_ratio: 0.5, decay_steps: 7",
+            "decay_ratio has no effect: decay_steps is 7, and wins",
+        ),
+        ("eval_strategy: epoch, metric_for_best_model: perplexity", "metric_for_best_model has no effect: load_best_m"),
+        ("eval_strategy: epoch, greater_is_better: false", "greater_is_better has no effect: load_best_model_at_end"),
     ],
 )
-def test_a_setting_of_another_optimiser_or_schedule_is_warned_about(written, message, load_text, said):
+def test_a_setting_that_others_leave_without_effect_is_warned_about(written, message, load_text, said):
     assert [shown for shown in said(load_text(f"a: {{training_args: {{{written}}}}}")) if message in shown]
     assert not [shown for shown in said(load_text("a: {training_args: {optim: lion}}")) if "no effect" in shown]
+
+
+def test_the_type_of_frozen_weights_is_said_to_be_idle_where_none_is_frozen(load_text, said):
+    def about(method):
+        text = f"a: {{base_model: {{builtin: seedling, torch_dtype: bfloat16}}, method: {method}}}"
+        return [shown for shown in said(load_text(text)) if "torch_dtype has no effect: method is full" in shown]
+
+    assert about("full") and not about("lora")
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,8 @@ class TrainingRequest:
 
 
 class FineTuner(Protocol):
-    """The factory takes the config."""
+    """The factory takes the config. Where that has `resumes: ClassVar[bool] = False`, no run is gone on with from a
+    checkpoint, and the stage says so before it touches one."""
 
     @property
     def tokenizer(self) -> Any:

@@ -15,7 +15,8 @@ class TrackedRun:
     """What a tracker may know of the run besides its events."""
 
     folder: Path
-    """The run folder; whatever a tracker keeps on this machine lies in it."""
+    """The run folder. What a tracker keeps on this machine lies in it, where its library lets us say so: Trackio's has
+    one place for all runs of a user."""
     project: str = "furrow"
     """Under which its runs stand together."""
     name: str = ""
@@ -34,6 +35,6 @@ class Tracker(Protocol):
         """Notes the event."""
         ...
 
-    def close(self) -> None:
-        """Whatever is buffered is written."""
+    def close(self, *, failed: bool = False) -> None:
+        """Whatever is buffered is written. `failed`: the run ended with an error, or was interrupted."""
         ...

@@ -22,7 +22,7 @@ class JsonlTracker:
         self._file.write(json_line(event) + "\n")
         self._file.flush()
 
-    def close(self) -> None:
+    def close(self, *, failed: bool = False) -> None:
         self._file.close()
 
 

@@ -20,17 +20,17 @@ Rule = Callable[[Event], Warned | None]
 
 
 def rules(strategy: Strategy) -> list[Rule]:
-    """Every rule, fresh for one run."""
-    arguments = getattr(strategy.fine_tuner.config, "training_args", None)
+    """Every rule, fresh for one run. The loss of a policy optimisation (`algorithm`) is no likelihood, and says nothing
+    of what is known by heart."""
+    config = strategy.fine_tuner.config
+    by_heart = [AtEvaluations(gap), AtEvaluations(Rising()), AtEvaluations(memorised)]
     return [
         Masked(),
-        Schedule(arguments),
+        Schedule(getattr(config, "training_args", None)),
         LossSpike(),
         GradientSpike(),
         Flat(),
-        AtEvaluations(gap),
-        AtEvaluations(Rising()),
-        AtEvaluations(memorised),
+        *([] if hasattr(config, "algorithm") else by_heart),
         Repetitive(),
         Idle(),
     ]

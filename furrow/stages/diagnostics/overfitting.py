@@ -81,7 +81,7 @@ class Rising:
             self._best, self._above = (evaluation, train, step), 0
             return None
         best, train_then, step_then = self._best
-        self._above = self._above + 1 if evaluation > best * (1 + RISE) else 0
+        self._above = self._above + 1 if evaluation > best + RISE * abs(best) else 0
         if self._above < RISES or train >= train_then:
             return None
         return Warned(

@@ -13,11 +13,11 @@ from furrow.components.checks import Check
 from furrow.components.prompt_template import PromptTemplate
 from furrow.components.records import Row
 from furrow.stages import wire
-from furrow.stages.examples import ExampleMaker, Prepared, classes_of
+from furrow.stages.examples import ExampleMaker, Prepared, classes_of, objective_of
+from furrow.stages.prepared import TOO_MANY_DROPPED
 from furrow.stages.rows import Rows, leakage, listed, load_rows
 from furrow.stages.setup_checks.answers import answers
 from furrow.stages.setup_checks.tokenizer import LightTokenizer
-from furrow.stages.train import TOO_MANY_DROPPED, objective_of
 from furrow.strategies.files import Loaded
 from furrow.strategies.schema import Strategy
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from furrow.components.registry import find
 from furrow.stages import wire
 from furrow.stages.dataset_files import READERS
+from furrow.stages.examples import objective_of
 from furrow.stages.export import wanted
-from furrow.stages.train import objective_of
 from furrow.strategies.schema import Strategy
 from furrow.strategies.wiring import Wired
 
@@ -26,6 +28,9 @@ def wired_components(strategy: Strategy) -> Iterator[Wired]:
     if objective_of(strategy) != "pretrain":
         yield strategy.prompt_template
     yield strategy.fine_tuner
+    own = getattr(strategy.fine_tuner.config, "components", tuple)  # rewards
+    for slot, kind, settings in own():
+        yield _wire(slot, kind, **settings)
     yield from wire.trackers(strategy.monitoring)
     for kind, _, settings in wanted(strategy.export, strategy.model_name, Path()):
         yield _wire("exporter", kind, **settings)
@@ -39,6 +44,6 @@ def _readers_by_ending(*files: str | None) -> Iterator[Wired]:
         yield _wire("dataset_reader", kind, **settings)
 
 
-def _wire(slot: str, kind: str, **settings: str) -> Wired:
+def _wire(slot: str, kind: str, **settings: Any) -> Wired:
     component = find(slot, kind)
-    return Wired(slot, kind, component, component.config(**settings))
+    return Wired(slot, kind, component, component.config.model_validate_json(json.dumps(settings)))

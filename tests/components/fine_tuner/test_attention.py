@@ -111,6 +111,17 @@ def test_rows_beside_one_another_are_what_each_is_alone(make):
         torch.testing.assert_close(gradient, theirs[name], rtol=1e-3, atol=1e-5 * float(theirs[name].abs().max()))
 
 
+def test_what_variable_length_attention_is_told_is_made_once_for_a_micro_batch_and_anew_for_another():
+    spans = (Span(0, 3), Span(3, 7, 0, 3), Span(7, 9, 0, 3))
+    rows = attention._VarlenRows.of(spans, torch.device("cpu"))
+    assert attention._VarlenRows.of(spans, torch.device("cpu")) is rows
+    assert rows.q_bounds.tolist() == [0, 3, 7, 9] and rows.q_longest == 4
+    assert rows.k_bounds.tolist() == [0, 3, 10, 15] and rows.k_longest == 7
+    assert rows.seen.tolist() == [0, 1, 2, 0, 1, 2, 3, 4, 5, 6, 0, 1, 2, 7, 8]
+    other = attention._VarlenRows.of((Span(0, 4), Span(4, 9)), torch.device("cpu"))
+    assert other.k_bounds.tolist() == [0, 4, 9] and other.seen is None
+
+
 @pytest.mark.parametrize("make", MODELS.values(), ids=MODELS.keys())
 def test_answers_that_share_their_prompt_are_what_each_is_alone(make):
     model = drawn(make)

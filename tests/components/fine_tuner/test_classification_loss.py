@@ -8,7 +8,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from furrow.components.fine_tuner.pytorch.engine.forward import Forward
 from furrow.components.fine_tuner.pytorch.objectives.classification import Classification, confusion_counts
-from furrow.components.fine_tuner.pytorch.objectives.last_token import make_ready
+from furrow.components.fine_tuner.pytorch.objectives.last_token import head_logits, make_ready
 from furrow.components.records import Classified
 
 CLASSES = 3
@@ -64,6 +64,22 @@ def test_loss_and_gradients_are_those_of_transformers_on_a_padded_batch_however_
     confusion = sum(share.sums["confusion"] for share in shares)
     right = (reference.logits.argmax(1) == padded(rows)["labels"]).sum()
     assert confusion.sum() == len(rows) and confusion.diagonal().sum() == right
+
+
+def test_every_row_has_zeros_of_its_own_be_it_trimmed_or_not(classifier, rows, monkeypatch):
+    """A text with padding at its end is another object when it goes through the model."""
+    forward, places = Forward(classifier, pad_id=0, longest=32), []
+    whole, ended = rows[0].example, rows[-1].example
+    forward.seeds.begin(7, {id(row.example): place for place, row in enumerate(rows)})
+    decode = forward.decode
+
+    def noted(layout):
+        places.append([forward.seeds._place(sequence) for sequence, _, _ in layout.pieces])
+        return decode(layout)
+
+    monkeypatch.setattr(forward, "decode", noted)
+    head_logits(forward, [(whole,), (ended,)])
+    assert places == [[0, 11]]
 
 
 def test_rows_of_the_counts_are_classes_and_columns_what_they_were_taken_for():

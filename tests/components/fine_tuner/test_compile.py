@@ -5,15 +5,17 @@ from __future__ import annotations
 import pytest
 import torch
 import torch._dynamo
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import LlamaConfig, LlamaForCausalLM, OPTConfig, OPTModel
 
 from furrow.components.errors import RequestError
 from furrow.components.events import Noted, StepEnded
 from furrow.components.fine_tuner.pytorch.engine import attention
 from furrow.components.fine_tuner.pytorch.engine import compile as compile_module
-from furrow.components.fine_tuner.pytorch.engine.compile import LayerCompiler
+from furrow.components.fine_tuner.pytorch.engine.compile import LayerCompiler, layers_of
+from furrow.components.fine_tuner.pytorch.engine.dropout import RowDropout, RowSeeds
 from furrow.components.fine_tuner.pytorch.engine.fused import fuse
-from furrow.components.fine_tuner.pytorch.engine.layout import Span
+from furrow.components.fine_tuner.pytorch.engine.layout import Span, flat
+from furrow.components.records import Example
 
 
 class Layer:
@@ -73,7 +75,38 @@ def test_what_did_not_help_is_taken_back(compiler):
     run(compiler, [1] * 5)
     assert run(compiler, [60, 1, 1.1, 1, 1], first=6) == [False, False]
     assert notes(compiler)[1:] == ["compiled layers were no quicker; the run goes on without"]
-    assert run(compiler, [1] * 20, first=11) == [False, False]
+    assert not torch._dynamo.config.suppress_errors
+    assert run(compiler, [1] * 20, first=11) == [False, False] and not compiler._watched
+
+
+def test_what_was_fused_is_fused_again_where_compiling_did_not_help(compiler):
+    sizes = {"vocab_size": 64, "hidden_size": 16, "intermediate_size": 24, "num_attention_heads": 2}
+    model = LlamaForCausalLM(LlamaConfig(**sizes, num_hidden_layers=1, bos_token_id=1, eos_token_id=2))
+    compiler.fused = fuse(model)
+    before = dict(compiler.fused.counts)
+    run(compiler, [1] * 5)
+    assert not compiler.fused.counts and "forward" not in model.model.norm.__dict__
+    run(compiler, [60, 1, 1.1, 1, 1], first=6)
+    assert dict(compiler.fused.counts) == before and "forward" in model.model.norm.__dict__
+
+
+def test_layers_are_found_a_step_further_in_and_a_model_without_any_is_refused(compiler):
+    sizes = {"vocab_size": 40, "hidden_size": 16, "ffn_dim": 8, "num_attention_heads": 2, "word_embed_proj_dim": 16}
+    model = OPTModel(OPTConfig(**sizes, num_hidden_layers=3))
+    assert list(layers_of(model)) == list(model.decoder.layers)
+    compiler.asked, compiler.layers = True, layers_of(torch.nn.Linear(2, 2))
+    with pytest.raises(RequestError, match="no list of layers"):
+        compiler.begin()
+    compiler.asked = None
+    assert run(compiler, [1] * 6) == [] and not notes(compiler)
+
+
+def test_what_cannot_be_compiled_is_an_error_where_compiling_was_asked_for(compiler):
+    run(compiler, [1] * 5)
+    assert torch._dynamo.config.suppress_errors
+    compiler.asked = True
+    compiler.begin()
+    assert not torch._dynamo.config.suppress_errors
 
 
 def test_what_helped_stays(compiler):
@@ -96,6 +129,29 @@ def test_true_is_refused_where_there_is_no_compiler(compiler, monkeypatch):
     compiler.asked, compiler.backend = True, "inductor"
     with pytest.raises(RequestError, match=r"C\+\+ compiler"):
         compiler.begin()
+
+
+def test_masks_of_other_rows_are_no_other_graph():
+    seeds, graphs = RowSeeds(), []
+    module = RowDropout(0.5, seeds, 0).train()
+    layer = torch.nn.Sequential(torch.nn.Linear(8, 8), module, torch.nn.Linear(8, 8))
+    layouts = [flat([(Example([1] * length, [True] * length, ""),) for length in lengths], torch.device("cpu"))
+               for lengths in ([3, 4], [2, 2, 5], [6], [1, 2, 3, 4])]  # fmt: skip
+
+    def outcomes():
+        for layout in layouts:
+            seeds.lay(layout)
+            yield layer(torch.ones(*layout.input_ids.shape, 8))
+
+    def backend(graph, inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    expected = list(outcomes())
+    LayerCompiler([layer], True, 10, lambda event: None, backend=backend).begin()
+    torch.testing.assert_close(list(outcomes()), expected)
+    assert 0 < len(graphs) <= 2  # what is before the mask and what is after it
+    torch._dynamo.reset()
 
 
 def test_compiled_layers_compute_rows_beside_one_another_and_new_spans_are_no_new_graph():

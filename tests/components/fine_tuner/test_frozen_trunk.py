@@ -26,7 +26,10 @@ from transformers.models.llama.modeling_llama import LlamaDecoderLayer
 from furrow.components.events import Evaluated, Noted, StepEnded
 from furrow.components.fine_tuner.pytorch.engine import attention
 from furrow.components.fine_tuner.pytorch.engine.activation_file import ActivationFile
+from furrow.components.fine_tuner.pytorch.engine.dropout import by_rows
 from furrow.components.fine_tuner.pytorch.engine.forward import Forward
+from furrow.components.fine_tuner.pytorch.engine.frozen_trunk import key_of, texts_of
+from furrow.components.fine_tuner.pytorch.engine.packing import pack
 from furrow.components.fine_tuner.pytorch.engine.trunk_limits import make_trunk
 from furrow.components.records import Example, Judged, Pair
 
@@ -137,6 +140,14 @@ def test_each_row_goes_through_the_frozen_layers_once(train, examples, layer_tok
     assert layer_tokens[3] > 3 * once
 
 
+def test_rows_of_a_pack_are_kept_whole_though_they_begin_alike(train, examples, layer_tokens):
+    rows = [row._replace(input_ids=[9, 9, 9, *row.input_ids[3:]]) for row in examples[:16]]
+    tokens = sum(len(row.input_ids) for row in rows)
+    assert texts_of(pack(rows, 60)) == ({key_of(row.input_ids) for row in rows}, tokens)
+    train(rows, hardware=hardware(ON), method=LAST, num_train_epochs=3, packing=True)
+    assert 0 < layer_tokens[0] - tokens < 200
+
+
 def test_what_does_not_fit_is_computed_each_time_and_said_once(train, examples, layer_tokens):
     rows = examples[:16]
     tokens = sum(len(row.input_ids) for row in rows)
@@ -239,6 +250,13 @@ def test_dropout_before_the_trained_layers_turns_it_off(examples, tmp_path, kind
     assert [event.message for event in said] == [
         f"the frozen layers are computed in every epoch: they drop out activations ({reason})"
     ]
+
+
+def test_dropout_that_belongs_to_rows_turns_it_off_too(examples, tmp_path):
+    forward, said = last_layer_learns(GPT2LMHeadModel(GPT2Config(**SIZES, resid_pdrop=0.0, attn_pdrop=0.1))), []
+    assert by_rows(forward.model, forward.seeds) == ["attn_dropout 0.1"]
+    assert make_trunk(forward, examples[:8], folder=tmp_path, emit=said.append, **ASKED) is None
+    assert "they drop out activations (drop 0.1)" in said[0].message
 
 
 def test_a_layer_that_looks_past_the_one_below_it_is_found_out(examples, tmp_path):

@@ -24,6 +24,7 @@ from transformers import (
     SmolLM3ForCausalLM,
 )
 
+from furrow.components.events import Noted
 from furrow.components.fine_tuner.pytorch.engine import fused as fused_package
 from furrow.components.fine_tuner.pytorch.engine.fused import fuse
 
@@ -177,7 +178,23 @@ def test_sixteen_bit_computation_is_left_to_the_originals(dtype):
     fuse(model)
     assert_equal(outcome(model, context=context), expected, tolerance=2e-2)
     half = adapted(MODELS["llama"]).to(dtype)
-    assert dict(fuse(half).counts).get("gated MLPs") is None
+    assert not fuse(half).counts
+
+
+def test_under_autocast_nothing_is_counted_that_is_not_taken():
+    model = adapted(MODELS["llama"])
+    context = lambda: torch.autocast("cpu", dtype=torch.bfloat16)  # noqa: E731
+    expected = outcome(model, context=context)
+    assert dict(fuse(model, autocast=True).counts) == {"attention layers": 2, "norms": 5}
+    assert_equal(outcome(model, context=context), expected, tolerance=2e-2)
+
+
+@pytest.mark.parametrize(("precision", "said"), [("bf16", []), ("no", ["computed in fused form: 2 attention layers"])])
+def test_a_run_says_what_is_fused_and_in_sixteen_bits_nothing_is(train, examples, precision, said):
+    hardware = {"device": "cpu", "optimization": {"mixed_precision": precision}}
+    events, _ = train(examples, max_steps=1, hardware=hardware)
+    notes = [event.message for event in events if isinstance(event, Noted) and "fused" in event.message]
+    assert [note[: len(start)] for note, start in zip(notes, said, strict=True)] == said
 
 
 def test_layers_computed_again_in_the_backward_pass_give_the_same_gradients():

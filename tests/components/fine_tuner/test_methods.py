@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import threading
 
 import pytest
 import torch
+from accelerate.optimizer import AcceleratedOptimizer
 from peft import (
     AdaLoraConfig,
     IA3Config,
@@ -19,16 +21,19 @@ from peft import (
 from peft.optimizers import create_loraplus_optimizer
 from pydantic import TypeAdapter
 from safetensors.torch import load_file
-from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+from transformers import AutoModelForCausalLM, BitsAndBytesConfig, GPT2Config, GPT2LMHeadModel
 
 from furrow.components.base_models import BaseModelConfig
 from furrow.components.errors import RequestError
 from furrow.components.events import Evaluated, TrainingStarted
+from furrow.components.fine_tuner.pytorch.component import PyTorchConfig
+from furrow.components.fine_tuner.pytorch.device import choose
 from furrow.components.fine_tuner.pytorch.engine.batches import BatchPlan, seed_of
 from furrow.components.fine_tuner.pytorch.method import METHODS, MethodConfig
 from furrow.components.fine_tuner.pytorch.model.adapters import apply_method
 from furrow.components.fine_tuner.pytorch.model.load import load_base
-from furrow.components.fine_tuner.pytorch.model.rank_cuts import method_hooks
+from furrow.components.fine_tuner.pytorch.model.rank_cuts import RankCuts, method_hooks
+from furrow.components.fine_tuner.pytorch.model.trainable import Loading, trainable_model
 from furrow.components.fine_tuner.pytorch.model.weights import load_trained_state, save_weights, trained_state
 from furrow.components.model_folder import recognise
 from furrow.components.model_loading import load_model
@@ -223,9 +228,22 @@ def test_pissa_is_saved_as_the_plain_lora_that_peft_converts_it_to(tiny_model, t
     assert settings[0]["init_lora_weights"] is True
 
 
-def test_pissa_goes_on_from_another_decomposition_of_the_same_weights(tiny_model):
-    model, ids = made(tiny_model, {"type": "pissa", "r": 4})
-    other, _ = made(tiny_model, {"type": "pissa", "r": 4, "niter": 1}, steps=0)
+@pytest.fixture(scope="module")
+def tiny_gpt2(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("gpt2")
+    torch.manual_seed(0)
+    settings = GPT2Config(
+        vocab_size=304, n_positions=32, n_embd=32, n_layer=1, n_head=2, embd_pdrop=0, attn_pdrop=0, resid_pdrop=0
+    )
+    GPT2LMHeadModel(settings).save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.parametrize("base", ["tiny_model", "tiny_gpt2"])  # gpt2 holds its matrices transposed
+def test_pissa_goes_on_from_another_decomposition_of_the_same_weights(base, request):
+    folder = request.getfixturevalue(base)
+    model, ids = made(folder, {"type": "pissa", "r": 4})
+    other, _ = made(folder, {"type": "pissa", "r": 4, "niter": 1}, steps=0)
     assert not torch.equal(*(next(iter(one.furrow_beginning.matrices.values())) for one in (model, other)))
     load_trained_state(other, trained_state(model))
     with torch.no_grad():
@@ -261,6 +279,69 @@ def test_adalora_ends_at_its_target_rank_and_the_saved_adapter_holds_no_more(tin
     save_weights(model, tmp_path)
     saved = load_file(tmp_path / "adapter_model.safetensors")
     assert sum(value.shape[0] for name, value in saved.items() if "lora_A" in name) == sum(kept)
+
+
+@pytest.mark.parametrize("skipped", [{7}, {7, 8}, {*range(1, 8)}])
+def test_adalora_makes_up_for_its_last_cut_where_that_step_was_skipped(skipped, tiny_model):
+    spec = {"type": "adalora", "init_r": 6, "target_r": 2, "tinit": 1, "tfinal": 3, "deltaT": 4}
+    model, ids = made(tiny_model, spec, steps=0)
+    cuts = RankCuts(model, TypeAdapter(MethodConfig).validate_json(json.dumps(spec)), 10)
+    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.05)
+    for step in range(1, 11):
+        model(input_ids=ids, labels=ids).loss.backward()
+        optimizer.step()
+        if step not in skipped:
+            cuts.after_update(step)
+        optimizer.zero_grad()
+    kept = [int((value != 0).sum()) for name, value in model.named_parameters() if "lora_E" in name]
+    assert sum(kept) == 2 * len(kept)
+
+
+def test_adalora_does_not_score_ranks_by_the_gradients_of_a_step_that_was_skipped(train, examples, monkeypatch):
+    cut = []
+    monkeypatch.setattr(RankCuts, "after_update", lambda cuts, step: cut.append(step))
+    monkeypatch.setattr(AcceleratedOptimizer, "step_was_skipped", property(lambda prepared: True))
+    train(examples, method={"type": "adalora"}, max_steps=5)
+    assert not cut
+
+
+BFLOAT16 = {"device": "cpu", "optimization": {"mixed_precision": "bf16"}}
+
+
+@pytest.mark.parametrize(
+    ("base", "method"),
+    [("tiny_model", {"modules_to_save": ["lm_head", "norm"]}), ("tiny_gpt2", {"bias": "all"}), ("tiny_gpt2", {})],
+)
+def test_whatever_learns_beside_16_bit_weights_is_held_in_32(base, method, request):
+    settings = {
+        "base_model": {"path": str(request.getfixturevalue(base))},
+        "method": {"type": "lora", **method},
+        "hardware": BFLOAT16,
+    }
+    config = PyTorchConfig.model_validate_json(json.dumps(settings))
+    model = trainable_model(config, choose(config.hardware), None, lambda: None)
+    types = {(value.requires_grad, value.dtype) for value in model.parameters()}
+    assert types == {(True, torch.float32), (False, torch.bfloat16)}
+
+
+@pytest.mark.parametrize("saved", [["embed_tokens"], ["lm_head", "norm"]])
+def test_modules_that_learn_in_32_bits_beside_16_bit_weights_learn_as_in_32_bits_throughout(
+    saved, train, steps, examples
+):
+    settings = {"method": {**SMALL, "type": "lora", "modules_to_save": saved}, "max_steps": 3, "learning_rate": RATE}
+    events, exact = (
+        train(examples, name=f"run{len(more)}", **settings, **more)[0] for more in ({"hardware": BFLOAT16}, {})
+    )
+    assert [event.loss for event in steps(events)] == pytest.approx([event.loss for event in steps(exact)], abs=0.02)
+
+
+def test_python_waits_for_a_model_that_is_being_loaded_before_it_ends():
+    release = threading.Event()
+    loading = Loading(release.wait)
+    [thread] = [one for one in threading.enumerate() if one.name == "loading the model"]
+    assert not thread.daemon
+    release.set()
+    assert loading.result()
 
 
 def test_adalora_in_too_few_steps_is_refused_with_the_reason(train, examples):

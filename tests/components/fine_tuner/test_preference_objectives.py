@@ -10,7 +10,7 @@ from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from furrow.components.errors import FurrowError
-from furrow.components.events import Warned
+from furrow.components.events import MicroBatchShrunk, Warned
 from furrow.components.fine_tuner.pytorch.engine.batches import BatchPlan, seed_of
 from furrow.components.fine_tuner.pytorch.engine.forward import Forward
 from furrow.components.fine_tuner.pytorch.objective import DpoObjective, KtoObjective, OrpoObjective, SimpoObjective
@@ -400,6 +400,40 @@ def test_the_reference_is_measured_in_smaller_pieces_where_memory_is_short(model
     with torch.no_grad(), pytest.raises(FurrowError, match="one row alone") as refused:
         make_objective(config).prepare(batch, small, lambda event: None)
     assert refused.value.where.startswith("pairs.jsonl:")
+
+
+@pytest.mark.parametrize(("objective", "rows"), [("dpo", pairs()), ("kto", verdicts())])
+def test_the_reference_keeps_to_the_budget_of_the_training(train, steps, monkeypatch, objective, rows):
+    asked, compute = [], Forward.__call__
+
+    def counted(self, groups):
+        asked.append(sum(len(one.input_ids) for group in groups for one in group))
+        return compute(self, groups)
+
+    monkeypatch.setattr(Forward, "__call__", counted)
+    train(rows, objective={"type": objective}, max_steps=2, micro_batch_tokens=48)
+    assert max(asked) <= 48 and len(asked) >= 6
+
+
+def test_memory_that_the_reference_found_short_is_said_and_asked_for_no_more(train, steps, monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    settings = {"objective": {"type": "kto"}, "max_steps": 3, "per_device_train_batch_size": 12}
+    roomy, _ = train(verdicts(), name="roomy", **settings)
+    refused, compute = [], Forward.__call__
+
+    def limited(self, groups):
+        if sum(len(one.input_ids) for group in groups for one in group) > 60:
+            refused.append(groups)
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return compute(self, groups)
+
+    monkeypatch.setattr(Forward, "__call__", limited)
+    cramped, _ = train(verdicts(), name="cramped", **settings)
+    said = [event.step for event in cramped if isinstance(event, MicroBatchShrunk)]
+    assert said == [0] * len(refused) and len(said) >= 1
+    assert [step.loss for step in steps(cramped)] == pytest.approx([step.loss for step in steps(roomy)], abs=1e-5)
+    again, _ = train(verdicts(), name="again", **settings)
+    assert not any(isinstance(event, MicroBatchShrunk) for event in again)
 
 
 def test_the_drift_of_kto_is_never_below_zero(models):

@@ -8,7 +8,7 @@ import pytest
 
 from furrow.components.checkpoint_folder import checkpoints_in, damage, name_of
 from furrow.components.errors import FurrowError
-from furrow.components.events import Evaluated, Resumed, StepEnded, StoppedEarly, TrainingEnded, Warned
+from furrow.components.events import Evaluated, Resumed, StepEnded, StoppedEarly, TrainingEnded, TrainingStarted, Warned
 from furrow.components.fine_tuner.pytorch.keeping.checkpoints import read_state
 from furrow.components.publish import sha256_of
 
@@ -185,6 +185,18 @@ def test_a_new_learning_rate_is_not_overruled_by_the_checkpoint(train, examples)
     settings |= {"learning_rate": 5e-4}
     events, _ = train(examples, name="run", resume=folder / "checkpoints" / name_of(4), **settings)
     assert [event.learning_rate for event in events if isinstance(event, StepEnded)] == [5e-4, 5e-4]
+
+
+@pytest.mark.parametrize(("asked", "begun"), [("auto", 24), (96, 96)])
+def test_the_micro_batch_of_a_checkpoint_goes_on_only_where_none_is_asked_for(
+    train, examples, tmp_path, monkeypatch, asked, begun
+):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    settings = {**SETTINGS, "save_steps": 4, "max_steps": 6, "micro_batch_tokens": 24}
+    _, folder = train(examples, name="run", **settings)
+    checkpoint = folder / "checkpoints" / name_of(4)
+    events, _ = train(examples, name="run", resume=checkpoint, **{**settings, "micro_batch_tokens": asked})
+    assert next(event.micro_batch_tokens for event in events if isinstance(event, TrainingStarted)) == begun
 
 
 def test_a_checkpoint_holds_everything_by_name_and_without_pickle(train, examples):

@@ -34,7 +34,8 @@ from furrow.components.events import (
 from furrow.components.fine_tuner import TrainingRequest
 from furrow.components.fine_tuner.trl.component import COMPONENT, TrlConfig
 from furrow.components.fine_tuner.trl.prompts import prompts_of
-from furrow.components.fine_tuner.trl.reward_model import RewardModel, reward_folder
+from furrow.components.fine_tuner.trl.reward_model import RewardModel
+from furrow.components.fine_tuner.trl.rewards import reward_folder
 from furrow.components.records import END, Example, Segment
 from furrow.components.registry import factory
 from furrow.components.tokens import end_token_id, prompt_ids, segment_ids
@@ -262,6 +263,15 @@ def test_rewards_are_added_by_their_weights(train):
     for event in of(StepEnded, events):
         one, two = event.metrics["reward_length"], event.metrics["reward_contains"]
         assert event.metrics["reward"] == pytest.approx(-2 * one + 5 * two) and one > 0
+
+
+def test_two_rewards_of_one_function_keep_their_own_means(train):
+    events, _, _ = train(
+        reward=[{"function": "contains", "config": {"texts": [text]}, "weight": 3.0} for text in ("zzzzz", "e")],
+    )
+    for event in of(StepEnded, events):
+        one, two = event.metrics["reward_contains"], event.metrics["reward_contains_2"]
+        assert event.metrics["reward"] == pytest.approx(3 * (one + two)) and one == 0
 
 
 def test_a_reward_that_makes_no_difference_is_warned_of_once(train):

@@ -9,7 +9,7 @@ import zipfile
 
 import pytest
 
-from furrow.components.events import DataPrepared, Evaluated, StepEnded, TrainingStarted, Warned
+from furrow.components.events import DataPrepared, Evaluated, Resumed, StepEnded, TrainingStarted, Warned
 from furrow.components.registry import factory, find
 from furrow.components.tracker import TrackedRun
 
@@ -53,12 +53,12 @@ def tracker(kind, folder, **settings):
     return factory(component)(component.config(**settings), run)
 
 
-def tracked(kind, folder, **settings):
+def tracked(kind, folder, *, failed=False, **settings):
     """Everything that happened in a small run, and the end of it."""
     write = tracker(kind, folder, **settings)
     for event in EVENTS:
         write(event)
-    write.close()
+    write.close(failed=failed)
 
 
 def test_metrics_hold_every_event_unrounded_on_a_line_of_its_own_at_once(tmp_path):
@@ -102,6 +102,17 @@ def test_tensorboard_reads_the_curves_back(tmp_path):
     assert [point.value for point in read.Scalars("train/grad_norm")] == [pytest.approx(0.8)] * 2
     assert [(point.step, point.value) for point in read.Scalars("eval/perplexity")] == [(2, pytest.approx(math.e))]
     assert [point.value for point in read.Scalars("eval/accuracy")] == [0.75]
+
+
+def test_tensorboard_shows_no_step_of_before_the_cut_that_was_not_gone_on_from(tmp_path):
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    for events in ([step(1, 3.0), step(2, 2.0), step(3, 9.0), step(4, 9.0)], [Resumed(step=2, path="c"), step(3, 1.0)]):
+        write = tracker("tensorboard", tmp_path)
+        for event in events:
+            write(event)
+        write.close()
+    read = accumulator.EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    assert [(point.step, point.value) for point in read.Scalars("train/loss")] == [(1, 3.0), (2, 2.0), (3, 1.0)]
 
 
 def wandb_records(raw):
@@ -155,6 +166,35 @@ def test_mlflow_keeps_the_run_in_a_database_of_its_own(tmp_path, monkeypatch, ca
     assert {name for name, _, _ in read} >= TRAIN
     assert {("train/loss", 1, 2.0), ("train/loss", 2, 1.5), ("eval/accuracy", 2, 0.75)} <= set(read)
     assert capsys.readouterr().out == ""
+
+
+def test_mlflow_is_told_of_a_run_that_failed(tmp_path, monkeypatch):
+    pytest.importorskip("mlflow", reason="the extra `mlflow` is not installed")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    tracked("mlflow", tmp_path, failed=True)
+    with sqlite3.connect(tmp_path / "mlflow/mlflow.db") as database:
+        assert database.execute("select status from runs").fetchall() == [("FAILED",)]
+
+
+def test_wandb_is_told_of_a_run_that_failed(tmp_path, monkeypatch):
+    pytest.importorskip("wandb", reason="the extra `wandb` is not installed")
+    proto = pytest.importorskip("wandb.proto.wandb_internal_pb2")
+    monkeypatch.setenv("WANDB_ERROR_REPORTING", "false")
+    tracked("wandb", tmp_path, offline=True, failed=True)
+    [file] = (tmp_path / "wandb").glob("offline-run-*/*.wandb")
+    records = []
+    for raw in wandb_records(file.read_bytes()):
+        records.append(proto.Record())
+        records[-1].ParseFromString(raw)
+    assert [record.exit.exit_code for record in records if record.HasField("exit")] == [1]
+
+
+def test_comet_is_told_of_a_run_that_failed(tmp_path):
+    pytest.importorskip("comet_ml", reason="the extra `comet` is not installed")
+    tracked("comet", tmp_path, offline=True, failed=True)
+    [file] = (tmp_path / "comet").glob("*.zip")
+    with zipfile.ZipFile(file) as archive:
+        assert '"failed"' in archive.read("experiment.json").decode()
 
 
 def test_comet_offline_holds_figures_and_nothing_of_the_machine(tmp_path, capsys):
@@ -231,3 +271,18 @@ def test_a_service_is_asked_only_when_training_begins_and_can_neither_ask_nor_pr
     tracker.close()
     assert service.calls[2:] == [(2, ["eval/accuracy", "eval/loss", "eval/perplexity", "eval/seconds"]), "finish"]
     assert capsys.readouterr().out == "" and sys.stdin is before
+
+
+def test_a_service_that_tells_failed_runs_from_finished_ones_is_told():
+    from furrow.components.tracker.accelerated.tracker import AccelerateTracker
+
+    service = Service()
+    for failed, fail, said in (
+        (True, lambda: service.calls.append("fail"), "fail"),
+        (False, lambda: service.calls.append("fail"), "finish"),
+        (True, None, "finish"),
+    ):
+        tracker = AccelerateTracker(service, {}, fail)
+        tracker(STARTED)
+        tracker.close(failed=failed)
+        assert service.calls[-1] == said and service.calls[-3] == "start"

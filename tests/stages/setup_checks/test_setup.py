@@ -11,6 +11,7 @@ from furrow.components.checks import Check
 from furrow.components.errors import RequestError
 from furrow.stages.setup import setup
 from furrow.stages.setup_checks.answers import answers
+from furrow.stages.setup_checks.wired import wired_components
 from furrow.strategies.files import load
 
 ROW = {"prompt": "Why", "completion": "So"}
@@ -202,3 +203,13 @@ def test_verify_only_changes_nothing_imports_nothing_heavy_and_exits_by_what_fai
     failed = [check for check in map(json.loads, ended.out.splitlines()) if check["status"] == "failed"]
     assert (ended.code, [check["name"] for check in failed]) == (1, ["base model"]), ended.err
     assert not (tmp_path / "run").exists()
+
+
+def test_rewards_are_asked_for_too(found, model_folder):
+    rewards = [{"function": "length", "config": {"words": 3}}, {"model": "nowhere"}]
+    config = {"base_model": {"path": str(model_folder)}, "reward": rewards}
+    components = {"fine_tuner": {"type": "trl", "config": config}}
+    assert statuses(found({"components": components}), "reward model") == ["failed"]
+    strategy = load("tiny", Path("s.yaml")).strategy
+    [function] = [wired for wired in wired_components(strategy) if wired.slot == "reward"]
+    assert (function.type, function.config.words) == ("length", 3)

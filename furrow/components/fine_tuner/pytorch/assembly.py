@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, cast
 
-import torch
-
 from furrow.components.events import Emit, Noted
 from furrow.components.fine_tuner import TrainingRequest
 from furrow.components.fine_tuner.pytorch.component import PyTorchConfig
 from furrow.components.fine_tuner.pytorch.device import Placement, accelerator_for
 from furrow.components.fine_tuner.pytorch.engine.batches import BatchPlan
-from furrow.components.fine_tuner.pytorch.engine.compile import LayerCompiler
+from furrow.components.fine_tuner.pytorch.engine.compile import LayerCompiler, layers_of
 from furrow.components.fine_tuner.pytorch.engine.dropout import RowSeeds, by_rows
 from furrow.components.fine_tuner.pytorch.engine.forward import Forward
 from furrow.components.fine_tuner.pytorch.engine.frozen_trunk import FrozenTrunk
@@ -34,7 +32,9 @@ def assemble(
 ) -> TrainingLoop:
     """The loop, ready to run; notes say where the model does not allow what would be quicker."""
     arguments, seeds = config.training_args, RowSeeds()
-    by_rows(model, seeds)
+    off = by_rows(model, seeds)
+    if off:
+        emit(Noted(message=f"dropout of the base that cannot belong to rows is off: {', '.join(off)}"))
     fused = _make_quick(config, model, placement, emit)
     rows = _packed(config, request)
     plan = BatchPlan(
@@ -45,7 +45,8 @@ def assemble(
         seed=request.order_seed,
     )
     longest = max(len(one.input_ids) for row in [*rows, *request.evaluation] for one in row.sequences)
-    forward = Forward(model, pad_id=pad_id, longest=longest, seeds=seeds)
+    budget = token_budget(arguments.micro_batch_tokens, placement.device, _kind_of_run(config, placement))
+    forward = Forward(model, pad_id=pad_id, longest=longest, seeds=seeds, budget=budget)
     if forward.why_padded:
         emit(Noted(message=f"rows are padded: {forward.why_padded}"))
     optimizer = make_optimizer(model, arguments, config.method, placement.device)
@@ -60,7 +61,7 @@ def assemble(
         plan=plan,
         train=rows,
         evaluation=request.evaluation,
-        budget=token_budget(arguments.micro_batch_tokens, placement.device, _kind_of_run(config, placement)),
+        budget=budget,
         seeds=seeds,
         emit=_compiler(config, forward, fused, plan.total_steps, emit).emit,
         after_step=lambda step, evaluated: True,
@@ -82,7 +83,8 @@ def _make_quick(config: PyTorchConfig, model: Any, placement: Placement, emit: E
     if placement.device.type == "cpu":
         keep_freed_memory()
     model.eval()  # what is fused is compared with what it replaces, and dropout would differ
-    fused = Fused() if config.training_args.torch_compile else fuse(model)
+    autocast = placement.accelerate_precision != "no"
+    fused = Fused() if config.training_args.torch_compile else fuse(model, autocast=autocast)
     model.train()
     if fused.counts:
         emit(Noted(message=f"computed in fused form: {fused}"))
@@ -93,8 +95,7 @@ def _compiler(config: PyTorchConfig, forward: Forward, fused: Fused, steps: int,
     asked = config.training_args.torch_compile
     if asked is None and fused.counts["gated MLPs"]:
         asked = False  # compiled layers are no quicker than fused ones (docs/log.md)
-    layers = next((one for one in forward.decoder.children() if isinstance(one, torch.nn.ModuleList)), ())
-    compiler = LayerCompiler(tuple(layers), asked, steps, emit, fused)
+    compiler = LayerCompiler(layers_of(forward.decoder), asked, steps, emit, fused)
     compiler.begin()
     return compiler
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
-from furrow.components.base_models import BaseModelConfig
+from furrow.components.base_models import BaseModel, BaseModelConfig
 from furrow.components.config import Config, problem_at
 from furrow.components.fine_tuner.pytorch.hardware import HardwareConfig
 from furrow.components.fine_tuner.pytorch.method import (
@@ -32,7 +32,7 @@ from furrow.components.registry import Component
 class PyTorchConfig(Config):
     """What is tuned (`base_model`), how (`method`, `objective`, `training_args`) and on what (`hardware`)."""
 
-    base_model: BaseModelConfig = Field(default_factory=lambda: BaseModelConfig(builtin="seedling"))
+    base_model: BaseModel = Field(default_factory=lambda: BaseModelConfig(builtin="seedling"))
     """The model to tune: `builtin`, `path` or `huggingface_id`; a bare text is a hub id, a folder where it begins with
     `.`, `/` or `~`, a built-in model where it begins with `builtin:`. Default: the built-in seedling."""
     hardware: HardwareConfig = HardwareConfig()
@@ -84,15 +84,6 @@ class PyTorchConfig(Config):
         for path, why in conflicts(self):
             raise problem_at(path, why, None)
         return self
-
-    @field_validator("base_model", mode="before", json_schema_input_type=BaseModelConfig | str)
-    @classmethod
-    def _base_model_from_text(cls, given: Any) -> Any:
-        if not isinstance(given, str):
-            return given
-        if given.startswith("builtin:"):
-            return {"builtin": given.removeprefix("builtin:").strip()}
-        return {"path": given} if given.startswith((".", "/", "~")) else {"huggingface_id": given}
 
 
 def _type(given: Any) -> str:

@@ -68,8 +68,11 @@ def choose(hardware: HardwareConfig) -> Placement:
 def accelerator_for(placement: Placement) -> Accelerator:
     """accelerate, set to this device and precision.
 
-    It keeps both in the process for good and refuses others later; a second run in one process begins anew.
+    It keeps both in the process for good and refuses others later; a second run in one process begins anew, with its
+    own highest use of memory.
     """
+    if placement.device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(placement.device)
     AcceleratorState._reset_state(reset_partial_state=True)
     return Accelerator(cpu=placement.device.type == "cpu", mixed_precision=placement.accelerate_precision)
 
@@ -80,7 +83,7 @@ def idle_share(device: torch.device) -> float | None:
         return None
     try:
         return 1 - torch.cuda.utilization(device) / 100
-    except (ModuleNotFoundError, RuntimeError):  # NVIDIA's management library is not there
+    except Exception:  # the management library is not there, or its own error: not every GPU tells (MIG, Jetson)
         return None
 
 

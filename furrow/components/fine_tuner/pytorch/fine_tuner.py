@@ -9,12 +9,13 @@ from typing import Any
 
 import torch
 
-from furrow.components.events import Emit, Evaluated, StageStarted, TrainingEnded, TrainingStarted
+from furrow.components.events import Emit, Evaluated, Noted, StageStarted, TrainingEnded, TrainingStarted
 from furrow.components.fine_tuner import TrainingRequest
 from furrow.components.fine_tuner.pytorch.assembly import assemble
 from furrow.components.fine_tuner.pytorch.component import PyTorchConfig
 from furrow.components.fine_tuner.pytorch.device import Placement, choose
 from furrow.components.fine_tuner.pytorch.engine.loop import TrainingLoop
+from furrow.components.fine_tuner.pytorch.engine.memory import free_unused, is_out_of_memory, reason_of
 from furrow.components.fine_tuner.pytorch.keeping.checkpoints import Checkpoints, save_model
 from furrow.components.fine_tuner.pytorch.keeping.keeper import Keeper
 from furrow.components.fine_tuner.pytorch.model.load import count_parameters, load_tokenizer
@@ -92,9 +93,19 @@ class PyTorchFineTuner:
         return kept.after_step(step, evaluated)
 
     def _sample(self, loop: TrainingLoop, request: TrainingRequest, step: int) -> None:
-        if request.samples:
+        if not request.samples:
+            return
+        try:
             with loop.accelerator.autocast():
                 sample(loop.model, self.tokenizer, request.samples, step, loop.emit)
+            return
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            reason = reason_of(error)
+        free_unused(loop.accelerator.device)  # out of the except block, which holds what the failed attempt made
+        message = f"memory ran out over a sample prompt: it and those after it are left out at step {step} ({reason})"
+        loop.emit(Noted(message=message))
 
     def _load(self, labels: tuple[str, ...] | None) -> Loading:
         if self._loading is None:

@@ -35,6 +35,9 @@ class FullMethod(Method):
         "init_from": "whole weights to go on from are a base model: name their folder as base_model.path",
         "quantization": "quantised weights cannot learn; say `type: qlora`",
     }
+    idle: ClassVar[Mapping[str, str]] = {
+        "components.fine_tuner.config.base_model.torch_dtype": "method is full, and what learns is held in float32"
+    }
 
     type: Literal["full"] = "full"
     """full."""

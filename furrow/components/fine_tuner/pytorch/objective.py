@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -11,6 +11,8 @@ from furrow.components.config import Config, problem_at
 from furrow.components.errors import did_you_mean
 
 Positive = Annotated[float, Field(gt=0)]
+_WRITES_NOTHING = dict.fromkeys(("generation", "monitoring.samples"), "what judges texts writes none")
+_LIMITS = ("data_preprocessing.max_input_length", "data_preprocessing.max_output_length")
 
 
 class SftObjective(Config):
@@ -23,6 +25,8 @@ class SftObjective(Config):
 class PretrainObjective(Config):
     """Learns every token of the column `text`, its end token too. A text longer than max_length becomes several
     examples."""
+
+    idle: ClassVar[Mapping[str, str]] = dict.fromkeys(_LIMITS, "a plain text has no prompt and no answer")
 
     type: Literal["pretrain"] = "pretrain"
     """pretrain."""
@@ -95,6 +99,11 @@ class KtoObjective(Config):
 class ClassificationObjective(Config):
     """Puts each text into one of the classes: a linear layer on the hidden state of its last token, trained whole."""
 
+    idle: ClassVar[Mapping[str, str]] = {
+        **_WRITES_NOTHING,
+        **dict.fromkeys(_LIMITS, "a text to classify is cut by max_length alone"),
+    }
+
     type: Literal["classification"] = "classification"
     """classification."""
     labels: Annotated[
@@ -129,6 +138,8 @@ class ClassificationObjective(Config):
 class RewardObjective(Config):
     """A reward model: one score for a prompt with its answer, higher for the better answer of each pair (Bradley &
     Terry 1952). Rows with `chosen` and `rejected`, and where they have it `margin`: by how much the first is better."""
+
+    idle: ClassVar[Mapping[str, str]] = _WRITES_NOTHING
 
     type: Literal["reward"] = "reward"
     """reward."""

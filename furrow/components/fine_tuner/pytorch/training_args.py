@@ -72,8 +72,8 @@ class TrainingArgsConfig(Config):
         MicroBatchTokens | None, BeforeValidator(_auto_is_none, json_schema_input_type=int | Literal["auto"])
     ] = None
     """Most tokens of one forward pass; a longer row goes alone. It decides on memory and speed, never on results. auto
-    (the default) begins with 1,024 on a CPU and 16,384 elsewhere, or with what the last run on this device found; where
-    memory runs out, it is halved and the same batch is computed again."""
+    (the default) begins with 1,024 on a CPU and 16,384 elsewhere, or with what runs on this device found within the
+    last day; where memory runs out, it is halved and the same batch is computed again."""
     packing: bool | None = None
     """Put short rows together, up to max_length, and count that as one row of the batch; none sees another. Default:
     true for pretrain, else false."""
@@ -256,3 +256,9 @@ class TrainingArgsConfig(Config):
         for name in ("warmup_ratio", "warmup_steps"):
             if getattr(self, name) and self.lr_scheduler_type == "constant":
                 yield name, "lr_scheduler_type is constant; constant_with_warmup has a warm-up"
+        if self.decay_ratio is not None and self.decay_steps is not None:
+            yield "decay_ratio", f"decay_steps is {self.decay_steps}, and wins"
+        if not self.load_best_model_at_end and self.early_stopping is None:
+            for name in ("metric_for_best_model", "greater_is_better"):
+                if getattr(self, name) != type(self).model_fields[name].default:
+                    yield name, "load_best_model_at_end is false and there is no early_stopping"

@@ -115,7 +115,7 @@ class EventsCallback(TrainerCallback):  # type: ignore[misc]
 
 
 def _metrics(logs: dict[str, Any], prefix: str) -> dict[str, float]:
-    """What is known under our words; where several rewards are added, the mean of each as `reward_<function>`."""
+    """What is known under our words; where several rewards are added, the mean of each as `reward_<name>`."""
     found = {f"{prefix}{ours}": logs.get(f"{prefix}{theirs}") for theirs, ours in METRICS.items()}
     each = {
         name.split("/")[1]: value

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from transformers import TrainerCallback
 
+from furrow.components.checkpoint_folder import name_of, write_manifest
 from furrow.components.events import CheckpointSaved, Emit
 from furrow.components.fine_tuner.trl.training_args import PolicyTrainingArgs
-from furrow.components.publish import publishing, remove, sha256_of
+from furrow.components.publish import publishing, remove
 
 
 @dataclass
@@ -38,14 +38,12 @@ class CheckpointCallback(TrainerCallback):  # type: ignore[misc]
             self._save(state.global_step, model)
 
     def _save(self, step: int, model: Any) -> None:
-        destination = self.folder / f"step-{step:08d}"
+        destination = self.folder / name_of(step)
         if destination in self._saved:
             return
         with publishing(destination) as staging:
             save_adapter(model, self.tokenizer, staging / "model")
-            files = sorted(file for file in staging.rglob("*") if file.is_file())
-            sums = {str(file.relative_to(staging)): sha256_of(file) for file in files}
-            (staging / "MANIFEST.json").write_text(json.dumps({"step": step, "sha256": sums}, indent=1))
+            write_manifest(staging, step)
         self._saved.append(destination)
         if self.arguments.save_total_limit is not None:
             for old in self._saved[: -self.arguments.save_total_limit]:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Literal, Self
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from furrow.components.base_models import BaseModelConfig
+from furrow.components.base_models import BaseModel
+from furrow.components.checks import Check
 from furrow.components.config import Config
+from furrow.components.errors import FurrowError
 from furrow.components.fine_tuner.pytorch.hardware_checks import check_hardware
 from furrow.components.fine_tuner.pytorch.methods.low_rank import LoraMethod
 from furrow.components.fine_tuner.trl.algorithm import AlgorithmConfig
-from furrow.components.fine_tuner.trl.rewards import RewardConfig
+from furrow.components.fine_tuner.trl.rewards import RewardConfig, reward_folder
 from furrow.components.fine_tuner.trl.training_args import PolicyHardware, PolicyTrainingArgs
 from furrow.components.registry import Component
 
@@ -21,7 +23,13 @@ class TrlConfig(Config):
     """What is tuned (`base_model`), towards what (`reward`), how (`algorithm`, `method`, `training_args`) and on what
     (`hardware`)."""
 
-    base_model: BaseModelConfig
+    resumes: ClassVar[bool] = False
+    idle: ClassVar[Mapping[str, str]] = {
+        "monitoring.samples": "policy optimisation shows the answers that it samples itself",
+        "data_preprocessing.seed": "TRL orders the prompts by training_args.seed",
+    }
+
+    base_model: BaseModel
     """The model to tune, best one that answers already: `builtin`, `path` (whole weights; an adapter is continued by
     `method.init_from`) or `huggingface_id`. A bare text is read as with the fine-tuner `pytorch`."""
     reward: tuple[RewardConfig, ...] = Field(min_length=1)
@@ -35,15 +43,6 @@ class TrlConfig(Config):
     that old and new policy are compared by."""
     training_args: PolicyTrainingArgs = PolicyTrainingArgs()
     """Length, batches, learning rate, evaluation and checkpoints."""
-
-    @field_validator("base_model", mode="before", json_schema_input_type=BaseModelConfig | str)
-    @classmethod
-    def _base_model_from_text(cls, given: Any) -> Any:
-        if not isinstance(given, str):
-            return given
-        if given.startswith("builtin:"):
-            return {"builtin": given.removeprefix("builtin:").strip()}
-        return {"path": given} if given.startswith((".", "/", "~")) else {"huggingface_id": given}
 
     @field_validator("reward", mode="before", json_schema_input_type=RewardConfig | list[RewardConfig])
     @classmethod
@@ -76,6 +75,26 @@ class TrlConfig(Config):
             )
         return self
 
+    def components(self) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+        """(slot, type, settings) of what it puts to work itself."""
+        for reward in self.reward:
+            if reward.function is not None:
+                yield "reward", reward.function, reward.config
+
+
+def _checks(config: Any) -> Iterable[Check]:
+    yield from check_hardware(config)
+    for reward in config.reward:
+        if reward.model is not None:
+            yield _check_reward_model(reward.model)
+
+
+def _check_reward_model(named: str) -> Check:
+    try:
+        return Check("reward model", "passed", str(reward_folder(named).path))
+    except FurrowError as error:
+        return Check("reward model", "failed", error.what, error.remedy or "")
+
 
 COMPONENT = Component(
     summary="optimises answers towards a reward with TRL: GRPO or RLOO, LoRA",
@@ -83,5 +102,5 @@ COMPONENT = Component(
     factory="furrow.components.fine_tuner.trl.fine_tuner:TrlFineTuner",
     requires=("trl", "torch", "transformers", "peft", "accelerate"),
     extra="trl",
-    checks=check_hardware,
+    checks=_checks,
 )

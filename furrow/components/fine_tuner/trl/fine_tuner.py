@@ -8,7 +8,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -28,8 +27,8 @@ from furrow.components.fine_tuner.trl.callback import EventsCallback
 from furrow.components.fine_tuner.trl.checkpoints import CheckpointCallback, save_adapter
 from furrow.components.fine_tuner.trl.component import TrlConfig
 from furrow.components.fine_tuner.trl.prompts import Prompt, end_ids, prompts_of
-from furrow.components.fine_tuner.trl.reward_model import reward_folder
-from furrow.components.fine_tuner.trl.scoring import Rollouts, reward_function
+from furrow.components.fine_tuner.trl.rewards import reward_folder
+from furrow.components.fine_tuner.trl.scoring import Rollouts, names_of, reward_function
 from furrow.components.publish import publishing
 
 _DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -120,12 +119,7 @@ class TrlFineTuner:
         torch.manual_seed(config.training_args.seed)  # the adapter's beginning
         base = load_base(config.base_model, _DTYPES.get(config.base_model.torch_dtype, placement.compute))
         base.generation_config.eos_token_id = ends  # TRL ends an answer at each of them
-        source = config.base_model
-        if source.builtin is not None:
-            name = f"builtin:{source.builtin}"
-        else:
-            name = source.huggingface_id or str(Path(str(source.path)).expanduser().resolve())
-        model = apply_method(base, config.method, name)
+        model = apply_method(base, config.method, config.base_model.name)
         return model.to(placement.device)
 
     def _trainer(
@@ -153,7 +147,8 @@ class TrlFineTuner:
             model=model,
             args=settings,
             reward_funcs=[
-                reward_function(reward, prompts, self.tokenizer, placement.device, rollouts) for reward in config.reward
+                reward_function(reward, name, prompts, self.tokenizer, placement.device, rollouts)
+                for reward, name in zip(config.reward, names_of(config.reward), strict=True)
             ],
             train_dataset=Dataset.from_list(numbered[: len(train)]),
             eval_dataset=Dataset.from_list(numbered[len(train) :]) if evaluation else None,

@@ -3,33 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import AutoTokenizer
 
-from furrow.components.errors import RequestError
 from furrow.components.fine_tuner.trl.prompts import Prompt
-from furrow.components.model_folder import ModelFolder, recognise
-from furrow.components.scoring import load_scorer
+from furrow.components.fine_tuner.trl.rewards import reward_folder
+from furrow.components.scoring import batch_logits, load_scorer
 from furrow.components.tokens import beginning_of_sequence, prompt_ids
 
 ROWS = 8
 """Rows of one forward pass, in order of length: enough to fill a device, little padding."""
-
-
-def reward_folder(named: str) -> ModelFolder:
-    """Where the reward model lies. Raises RequestError when there is none, or a model that is no reward model."""
-    folder = recognise(Path(named).expanduser())
-    if folder.labels is None or len(folder.labels) != 1:
-        what = "writes text" if folder.labels is None else f"tells {len(folder.labels)} classes apart"
-        raise RequestError(
-            f"{folder.path} is no reward model: it {what}; one that gives a single score is wanted",
-            where="reward.model",
-            remedy="train one with `objective: reward`",
-        )
-    return folder
 
 
 class RewardModel:
@@ -72,7 +57,5 @@ class RewardModel:
         longest, device = max(map(len, rows)), self._device
         ids = torch.tensor([row + [pad] * (longest - len(row)) for row in rows], device=device)
         mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in rows], device=device)
-        narrow = self._model.dtype in (torch.bfloat16, torch.float16)  # the head of an adapter stays in float32
-        with torch.autocast(device.type, dtype=self._model.dtype if narrow else None, enabled=narrow):
-            scores = self._model(input_ids=ids, attention_mask=mask).logits[:, 0]
-        return scores.float().tolist()
+        scores: list[float] = batch_logits(self._model, input_ids=ids, attention_mask=mask)[:, 0].tolist()
+        return scores

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
 from furrow.components.config import Config, problem_at
-from furrow.components.errors import FurrowError
+from furrow.components.errors import FurrowError, RequestError
+from furrow.components.model_folder import ModelFolder, recognise
 from furrow.components.registry import find
 
 
@@ -52,3 +54,16 @@ class RewardConfig(Config):
     def label(self) -> str:
         """What a person calls it."""
         return self.function or f"model {self.model}"
+
+
+def reward_folder(named: str) -> ModelFolder:
+    """Where the reward model lies. Raises RequestError when there is none, or a model that is no reward model."""
+    folder = recognise(Path(named).expanduser())
+    if folder.labels is None or len(folder.labels) != 1:
+        what = "writes text" if folder.labels is None else f"tells {len(folder.labels)} classes apart"
+        raise RequestError(
+            f"{folder.path} is no reward model: it {what}; one that gives a single score is wanted",
+            where="reward.model",
+            remedy="train one with `objective: reward`",
+        )
+    return folder

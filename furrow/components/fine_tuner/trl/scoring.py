@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -27,8 +28,24 @@ class Rollouts:
         self.shown = (prompts[0], completions[0])
 
 
+def names_of(rewards: Sequence[RewardConfig]) -> list[str]:
+    """What the figures call each: its function or `model`, with a number from the second of that name on. TRL would
+    mix the means of those that have one name."""
+    names: list[str] = []
+    for reward in rewards:
+        name = reward.function or "model"
+        counted = (f"{name}_{count}" for count in itertools.count(2))
+        names.append(next(each for each in itertools.chain([name], counted) if each not in names))
+    return names
+
+
 def reward_function(
-    config: RewardConfig, prompts: Sequence[Prompt], tokenizer: Any, device: torch.device, rollouts: Rollouts
+    config: RewardConfig,
+    name: str,
+    prompts: Sequence[Prompt],
+    tokenizer: Any,
+    device: torch.device,
+    rollouts: Rollouts,
 ) -> Callable[..., list[float]]:
     """`number` is the data set's column that says which of `prompts` a completion answers."""
     if config.model is not None:
@@ -41,7 +58,7 @@ def reward_function(
         rollouts.note(asked, completions, completion_ids)
         return score(asked, completions, completion_ids)
 
-    reward.__name__ = config.function or "model"
+    reward.__name__ = name
     return reward
 
 

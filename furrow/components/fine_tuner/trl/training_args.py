@@ -32,6 +32,10 @@ class PolicyHardware(Config):
     optimization: PolicyOptimization = PolicyOptimization()
     """Memory for time."""
 
+    def mixed_precision_on(self, device: Literal["cuda", "mps", "cpu"]) -> Precision:
+        """What the strategy asks for, on any device."""
+        return self.optimization.mixed_precision
+
 
 class PolicyTrainingArgs(Config):
     """How long, in what steps, and when it is measured and saved. An optimiser step sees

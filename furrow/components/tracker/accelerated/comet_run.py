@@ -32,4 +32,9 @@ def make(config: CometConfig, run: TrackedRun) -> Tracker:
     )
     more = {"workspace": config.workspace} if config.workspace else {}
     service = CometMLTracker(run.project, online=not config.offline, experiment_config=settings, **more)
-    return AccelerateTracker(service, run.settings)
+
+    def fail() -> None:
+        service.writer.add_tag("failed")  # an experiment that ends in order has no other sign of it
+        service.finish()
+
+    return AccelerateTracker(service, run.settings, fail)

@@ -5,6 +5,10 @@ What they have in common (the project, the name of the run) is said once, in `mo
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
+from pydantic import field_validator
+
 from furrow.components.config import Config
 from furrow.components.registry import Component
 
@@ -28,7 +32,18 @@ class MlflowConfig(Config):
 
     tracking_uri: str | None = None
     """Server or database. Default: MLFLOW_TRACKING_URI, else the file `mlflow/mlflow.db` of the run, which
-    `mlflow ui --backend-store-uri sqlite:///<run>/mlflow/mlflow.db` shows."""
+    `mlflow ui --backend-store-uri sqlite:///<run>/mlflow/mlflow.db` shows. A user and a password
+    come from MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, never from a strategy."""
+
+    @field_validator("tracking_uri")
+    @classmethod
+    def _holds_no_password(cls, given: str | None) -> str | None:
+        if given is not None and "@" in urlsplit(given).netloc:
+            raise ValueError(
+                "a strategy holds no secrets, and who asks stands before the @ here; say it in "
+                "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or the whole address in MLFLOW_TRACKING_URI"
+            )
+        return given
 
 
 class CometConfig(Config):

@@ -22,4 +22,5 @@ def make(config: MlflowConfig, run: TrackedRun) -> Tracker:
         # A folder of files is what MLflow refuses since version 3; a database is one file.
         address, artifacts = f"sqlite:///{folder / 'mlflow.db'}", (folder / "artifacts").as_uri()
     mlflow.set_tracking_uri(address)
-    return AccelerateTracker(MLflowTracker(run.project, logging_dir=artifacts, run_name=run.name), run.settings)
+    service = MLflowTracker(run.project, logging_dir=artifacts, run_name=run.name)
+    return AccelerateTracker(service, run.settings, fail=lambda: mlflow.end_run("FAILED"))

@@ -6,7 +6,7 @@ import contextlib
 import io
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
 from accelerate import PartialState
@@ -26,10 +26,14 @@ class Service(Protocol):
 
 class AccelerateTracker:
     """Implements `Tracker`. The service is asked for only when the training begins: a run that fails before leaves no
-    trace there, and by then accelerate knows the device of the run."""
+    trace there, and by then accelerate knows the device of the run.
 
-    def __init__(self, service: Service, settings: Mapping[str, Any]) -> None:
+    `fail` ends a run that failed, in a service that tells such runs from finished ones.
+    """
+
+    def __init__(self, service: Service, settings: Mapping[str, Any], fail: Callable[[], object] | None = None) -> None:
         self._service, self._settings = service, settings
+        self._fail = fail or service.finish
         self._started = False
 
     def __call__(self, event: Event) -> None:
@@ -46,11 +50,11 @@ class AccelerateTracker:
             self._started = True
             self._service.store_init_configuration(dict(self._settings))
 
-    def close(self) -> None:
+    def close(self, *, failed: bool = False) -> None:
         if self._started:
             self._started = False
             with _out_of_the_way():
-                self._service.finish()
+                (self._fail if failed else self._service.finish)()
 
 
 @contextlib.contextmanager

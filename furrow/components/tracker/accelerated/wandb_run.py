@@ -20,4 +20,4 @@ def make(config: WandbConfig, run: TrackedRun) -> Tracker:
         mode="offline" if config.offline else None,
         settings=wandb.Settings(console="off", silent=True),
     )
-    return AccelerateTracker(service, run.settings)
+    return AccelerateTracker(service, run.settings, fail=lambda: service.run.finish(exit_code=1))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch.utils.tensorboard import SummaryWriter
 
-from furrow.components.events import Event
+from furrow.components.events import Event, Resumed
 from furrow.components.tracker import TrackedRun
 from furrow.components.tracker.figures import figures
 from furrow.components.tracker.tensorboard.component import TensorBoardConfig
@@ -14,13 +14,17 @@ class TensorBoardTracker:
     """Implements `Tracker`."""
 
     def __init__(self, config: TensorBoardConfig, run: TrackedRun) -> None:
-        self._writer = SummaryWriter(str(run.folder / "tensorboard"))
+        self._folder = str(run.folder / "tensorboard")
+        self._writer = SummaryWriter(self._folder)
 
     def __call__(self, event: Event) -> None:
+        if isinstance(event, Resumed):  # later steps, of before the run was cut off, are shown no more
+            self._writer.close()
+            self._writer = SummaryWriter(self._folder, purge_step=event.step + 1)
         if found := figures(event):
             step, values = found
             for tag, value in values.items():
                 self._writer.add_scalar(tag, value, step)
 
-    def close(self) -> None:
+    def close(self, *, failed: bool = False) -> None:
         self._writer.close()

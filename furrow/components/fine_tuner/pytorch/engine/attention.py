@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -229,33 +230,62 @@ def _varlen(
     if torch.cuda.get_device_capability(query.device) < (8, 0) or query.shape[-1] > 256:
         return None
     q, k, v = (tensor[0].transpose(0, 1) for tensor in (query, key, value))
-    q_lengths = [span.end - span.start for span in spans]
-    k_lengths = q_lengths
-    if any(span.prefix_end > span.prefix_start for span in spans):
-        # Keys of a shared beginning are laid before each row that has it; queries stay as they are. Flash attention
-        # aligns the causal triangle at the end of both, which is what a row after its prefix wants.
-        index = [
-            place
-            for span in spans
-            for place in itertools.chain(range(span.prefix_start, span.prefix_end), range(span.start, span.end))
-        ]
-        where = torch.tensor(index, device=query.device)
-        k, v = k[where], v[where]
-        k_lengths = [span.end - span.start + span.prefix_end - span.prefix_start for span in spans]
+    rows = _VarlenRows.of(spans, query.device)
+    if rows.seen is not None:
+        k, v = k[rows.seen], v[rows.seen]
     found = varlen_attn(
         q,
         k,
         v,
-        _bounds(q_lengths, query.device),
-        _bounds(k_lengths, query.device),
-        max(q_lengths),
-        max(k_lengths),
+        rows.q_bounds,
+        rows.k_bounds,
+        rows.q_longest,
+        rows.k_longest,
         scale=scale,
         window_size=(-1 if window is None else window - 1, 0),
         enable_gqa=q.shape[1] != k.shape[1],
     )
     assert isinstance(found, Tensor)
     return found[None]
+
+
+@dataclass(frozen=True)
+class _VarlenRows:
+    """Spans as `varlen_attn` wants them. Made once for a micro-batch: every list that goes to a device makes the host
+    wait for it, and all layers are handed the same spans, in the backward pass again."""
+
+    spans: Sequence[Span]
+    q_bounds: Tensor
+    k_bounds: Tensor
+    q_longest: int
+    k_longest: int
+    seen: Tensor | None
+    """Which keys the rows see, one row's after the other; None: each its own."""
+    latest: ClassVar[_VarlenRows | None] = None
+
+    @classmethod
+    def of(cls, spans: Sequence[Span], device: torch.device) -> _VarlenRows:
+        known = cls.latest
+        if known is None or known.spans is not spans or known.q_bounds.device != device:
+            known = cls.latest = cls._made(spans, device)
+        return known
+
+    @classmethod
+    def _made(cls, spans: Sequence[Span], device: torch.device) -> _VarlenRows:
+        lengths = [span.end - span.start for span in spans]
+        bounds = _bounds(lengths, device)
+        if all(span.prefix_end == span.prefix_start for span in spans):
+            return cls(spans, bounds, bounds, max(lengths), max(lengths), None)
+        # Keys of a shared beginning are laid before each row that has it; queries stay as they are. Flash attention
+        # aligns the causal triangle at the end of both, which is what a row after its prefix wants.
+        seen = [
+            place
+            for span in spans
+            for place in itertools.chain(range(span.prefix_start, span.prefix_end), range(span.start, span.end))
+        ]
+        wide = [span.end - span.start + span.prefix_end - span.prefix_start for span in spans]
+        where = torch.tensor(seen, device=device)
+        return cls(spans, bounds, _bounds(wide, device), max(lengths), max(wide), where)
 
 
 def _bounds(lengths: Sequence[int], device: torch.device) -> Tensor:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
-from furrow.components.records import AnyExample
+from furrow.components.records import AnyExample, Packed
 
 
 def cut(batch: Sequence[AnyExample], budget: int, tokens_of: Callable[[Sequence[int]], int]) -> list[list[AnyExample]]:
     """Pieces of about equal size, each within `budget` tokens (one row alone may be larger), rows by length.
 
-    `tokens_of(lengths)` says how many tokens sequences of these lengths take up, padding included.
+    `tokens_of(lengths)` says how many tokens sequences of these lengths take up, padding included. The rows of a pack
+    are cut apart like any others: that it counts as one row is over once the batch is drawn.
     """
-    ordered = sorted(batch, key=lambda row: max(_lengths(row)))
+    rows = [one for row in batch for one in (row.sequences if isinstance(row, Packed) else (row,))]
+    ordered = sorted(rows, key=lambda row: max(_lengths(row)))
     whole = sum(tokens_of(_lengths(row)) for row in ordered)
     fair = whole / max(1, math.ceil(whole / budget))
     pieces: list[list[AnyExample]] = []

@@ -13,6 +13,7 @@ from peft import PeftModel
 from furrow.components.fine_tuner.pytorch.engine import attention, head
 from furrow.components.fine_tuner.pytorch.engine.dropout import RowSeeds
 from furrow.components.fine_tuner.pytorch.engine.layout import Groups, Layout, flat, padded
+from furrow.components.fine_tuner.pytorch.engine.memory import TokenBudget, beginning
 from furrow.components.fine_tuner.pytorch.engine.virtual_tokens import VirtualTokens
 
 
@@ -56,16 +57,20 @@ class Forward:
     """`forward(groups)` runs the decoder on these sequences, flat where the model can, else padded.
 
     `groups`: sequences; those of one group share the computation of what they begin with in common, where that is
-    exact. `why_padded` says why a model cannot have its rows one after the other.
+    exact. `why_padded` says why a model cannot have its rows one after the other; `budget`, how many tokens whoever
+    calls should hand over at once.
     """
 
-    def __init__(self, model: Any, *, pad_id: int, longest: int, seeds: RowSeeds | None = None) -> None:
+    def __init__(
+        self, model: Any, *, pad_id: int, longest: int, seeds: RowSeeds | None = None, budget: TokenBudget | None = None
+    ) -> None:
         self.model = model
         self.base = model.get_base_model() if isinstance(model, PeftModel) else model
         self.decoder = getattr(self.base, self.base.base_model_prefix)
         self.trunk: Trunk | None = None
+        self.budget = budget or beginning(self.device)
         self._pad_id = pad_id
-        self._seeds = seeds or RowSeeds()
+        self.seeds = seeds or RowSeeds()
         self._virtual = VirtualTokens.of(model)
         self.why_padded = (
             "the method puts virtual tokens before every row"
@@ -93,7 +98,7 @@ class Forward:
 
     def __call__(self, groups: Groups) -> States:
         layout = self.lay(groups)
-        self._seeds.lay(layout)
+        self.seeds.lay(layout)
         hidden = self.trunk.hidden(layout) if self.trunk else self.decode(layout)
         return States(hidden, layout, lambda: self.head)
 

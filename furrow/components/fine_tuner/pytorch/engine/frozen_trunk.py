@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from furrow.components.fine_tuner.pytorch.engine.activation_file import ActivationFile
 from furrow.components.fine_tuner.pytorch.engine.forward import Forward
 from furrow.components.fine_tuner.pytorch.engine.layout import Layout, common_beginning
-from furrow.components.records import AnyExample, Classified, Example, Judged, Pair
+from furrow.components.records import AnyExample, Classified, Example, Judged, Packed, Pair
 
 
 @dataclass
@@ -133,8 +133,12 @@ def texts_of(rows: Sequence[AnyExample]) -> tuple[set[bytes], int]:
     keys: set[bytes] = set()
     tokens = 0
     for row in rows:
-        unrelated = (row.unrelated,) if isinstance(row, Judged) else ()
-        for group in (row.sequences, unrelated):
+        groups: list[Sequence[Example]] = [row.sequences]
+        if isinstance(row, Packed):
+            groups = [(one,) for one in row.sequences]
+        elif isinstance(row, Judged):
+            groups.append((row.unrelated,))
+        for group in groups:
             shared = common_beginning(group) if len(group) > 1 else 0
             beginning = [_beginning(group[0], shared)] if shared else []
             for sequence, own in [

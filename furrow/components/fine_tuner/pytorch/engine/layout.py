@@ -31,7 +31,7 @@ class Layout:
 
     `input_ids` and `position_ids` are [1, tokens] (flat) or [rows, longest] (padded on the right). The indices count
     tokens of the flattened ids: `sources[n]` predicts `targets[n]`, which belongs to sequence `owners[n]`;
-    `last[s]` is the last token of sequence s.
+    `last[s]` is the last token of sequence s, `learned[s]` how many of its tokens are predicted.
     """
 
     input_ids: torch.Tensor
@@ -40,6 +40,7 @@ class Layout:
     targets: torch.Tensor
     owners: torch.Tensor
     last: torch.Tensor
+    learned: torch.Tensor
     pieces: tuple[tuple[Example, int, int], ...]
     """(sequence, its first and its end position) of every stretch of tokens, in order: who a token belongs to."""
     spans: tuple[Span, ...] = ()
@@ -58,6 +59,7 @@ class _Targets:
     targets: list[int] = field(default_factory=list)
     owners: list[int] = field(default_factory=list)
     last: list[int] = field(default_factory=list)
+    learned: list[int] = field(default_factory=list)
 
     def add(self, example: Example, place: Sequence[int]) -> None:
         """`place[i]` is where token i of the sequence lies. A first token is not predicted."""
@@ -68,6 +70,7 @@ class _Targets:
                 self.targets.append(example.input_ids[position])
                 self.owners.append(owner)
         self.last.append(place[-1])
+        self.learned.append(sum(example.learned[1:]))
 
     def tensors(self, device: torch.device) -> dict[str, Any]:
         return {name: torch.tensor(values, dtype=torch.long, device=device) for name, values in vars(self).items()}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,6 +29,7 @@ from furrow.components.fine_tuner.pytorch.engine.memory import (
     free_unused,
     is_out_of_memory,
     peak_bytes,
+    reason_of,
 )
 from furrow.components.fine_tuner.pytorch.objectives import Objective, Share
 from furrow.components.fine_tuner.pytorch.training_args import TrainingArgsConfig
@@ -42,7 +43,8 @@ class MethodHooks:
     penalty: Callable[[], torch.Tensor] | None = None
     """Added once to the loss of each effective batch."""
     before_zero_grad: Callable[[int], None] | None = None
-    """Called with the number of the step after its update, while the gradients are still there."""
+    """Called with the number of the step after its update, while the gradients are still there. Not called for a step
+    that fp16's scaler skipped: its gradients are inf or nan."""
 
 
 @dataclass
@@ -73,8 +75,13 @@ class TrainingLoop:
     total_loss: float = 0.0
     total_learned: int = 0
     _trained: list[torch.nn.Parameter] = field(init=False)
+    _micro: Sequence[AnyExample] = field(default=(), init=False)
+    """The micro-batch that is being computed."""
+    _at: int = field(default=0, init=False)
+    """The step that is being computed or evaluated."""
 
     def __post_init__(self) -> None:
+        self.budget.tell = self._say_shrunk
         self._trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         # accelerate brings the device, autocast and fp16's gradient scaling; the model itself stays unwrapped.
         self._prepared = self.accelerator.prepare_optimizer(self.optimizer)
@@ -100,14 +107,11 @@ class TrainingLoop:
 
     def _step(self, step: int, batch: Sequence[AnyExample]) -> StepEnded:
         """One effective batch: its gradients are summed over the micro-batches, clipped once, applied once."""
-        started = time.perf_counter()
+        started, self._at = time.perf_counter(), step
         learning_rate = float(self.schedule.get_last_lr()[0])
-        torch.manual_seed(
-            seed_of(self.arguments.seed, step)
-        )  # whatever is drawn globally is a function of (seed, step)
         sequences = [sequence for row in batch for sequence in row.sequences]
         self.seeds.begin(seed_of(self.arguments.seed, step), {id(one): place for place, one in enumerate(sequences)})
-        loss_tensor, sums = self._gradients(step, batch)
+        loss_tensor, sums = self._gradients(batch)
         norm_tensor = self._clip()
         loss, norm = torch.stack(
             [loss_tensor.float(), norm_tensor.float()]
@@ -119,7 +123,7 @@ class TrainingLoop:
             raise _not_finite("the gradient norm", norm, step, learning_rate, batch)
         self._prepared.step()
         self.schedule.step()
-        if self.hooks.before_zero_grad is not None:
+        if self.hooks.before_zero_grad is not None and not self._prepared.step_was_skipped:
             self.hooks.before_zero_grad(step)
         self._prepared.zero_grad()
         return StepEnded(
@@ -136,23 +140,27 @@ class TrainingLoop:
             metrics=self.objective.metrics(sums),
         )
 
-    def _gradients(self, step: int, batch: Sequence[AnyExample]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    def _gradients(self, batch: Sequence[AnyExample]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Sums the gradients of the effective batch; returns its loss (a scalar) and the sums of its figures.
 
         Where memory runs out, the cut is halved and the same batch begins again: the result is that of a larger
         machine. Raises FurrowError when not even one row fits.
         """
         while True:
-            tried = self._largest(batch)
             try:
-                return self._attempt(batch)
+                found = self._attempt(batch)
             except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error):
+                if not self._micro or not is_out_of_memory(error):
                     raise
-                reason = str(error).strip().splitlines()[0] if str(error) else type(error).__name__
-            self._make_room(step, batch, tried, reason)
+                reason = reason_of(error)
+            else:
+                self.budget.fits()
+                return found
+            self._make_room(reason)
 
     def _attempt(self, batch: Sequence[AnyExample]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        self._micro = ()
+        torch.manual_seed(seed_of(self.arguments.seed, self._at))  # of what is drawn globally, by functions of torch
         context = self._context(batch)
         loss = torch.zeros((), device=self.accelerator.device)
         sums: dict[str, torch.Tensor] = {}
@@ -177,28 +185,28 @@ class TrainingLoop:
         finally:
             self.model.train()
 
-    def _cut(self, batch: Sequence[AnyExample]) -> list[list[AnyExample]]:
-        return cut(batch, self.budget.tokens, self.forward.tokens_of)
+    def _cut(self, batch: Sequence[AnyExample]) -> Iterator[list[AnyExample]]:
+        """The micro-batches, each of them noted as the one that is being computed."""
+        for micro in cut(batch, self.budget.tokens, self.forward.tokens_of):
+            self._micro = micro
+            yield micro
 
-    def _largest(self, batch: Sequence[AnyExample]) -> int:
-        """Tokens of the largest micro-batch of this cut."""
-        return max(
-            self.forward.tokens_of([len(one.input_ids) for row in micro for one in row.sequences])
-            for micro in self._cut(batch)
-        )
-
-    def _make_room(self, step: int, batch: Sequence[AnyExample], tried: int, reason: str) -> None:
+    def _make_room(self, reason: str) -> None:
+        """For another attempt with a smaller budget than the micro-batch that found no memory."""
         self._prepared.zero_grad()
         free_unused(self.accelerator.device)
-        if len(self._cut(batch)) == len(batch) or self.budget.tokens <= SMALLEST:
-            longest = max(batch, key=lambda row: max(len(one.input_ids) for one in row.sequences))
+        tried = self.forward.tokens_of([len(one.input_ids) for row in self._micro for one in row.sequences])
+        if len(self._micro) == 1 or self.budget.tokens <= SMALLEST:
             raise FurrowError(
-                f"memory ran out with one row alone ({tried} tokens) at step {step}: {reason}",
-                where=longest.where,
+                f"memory ran out with one row alone ({tried} tokens) at step {self._at}: {reason}",
+                where=self._micro[-1].where,
                 remedy="lower data_preprocessing.max_length, or turn hardware.optimization.gradient_checkpointing on, "
                 "or choose method.type qlora, or a smaller base_model",
             )
-        self.emit(MicroBatchShrunk(step=step, tokens=self.budget.halve(tried), was=tried, reason=reason))
+        self.budget.halve(tried, reason)
+
+    def _say_shrunk(self, tokens: int, tried: int, reason: str) -> None:
+        self.emit(MicroBatchShrunk(step=self._at, tokens=tokens, was=tried, reason=reason))
 
     def _clip(self) -> torch.Tensor:
         """Scales the gradient down to max_grad_norm (0: leaves it); returns its norm before."""
@@ -223,10 +231,11 @@ class TrainingLoop:
     @torch.no_grad()
     def evaluate(self, step: int) -> Evaluated:
         """The objective over all evaluation rows as one batch, however they are cut."""
-        started = time.perf_counter()
+        started, self._at = time.perf_counter(), step
         self.model.eval()
         try:
-            loss, sums = self._measured(step)
+            loss, sums = self._measured()
+            self.budget.fits()
         finally:
             self.model.train()
         evaluated = Evaluated(
@@ -242,9 +251,9 @@ class TrainingLoop:
         self.emit(evaluated)
         return evaluated
 
-    def _measured(self, step: int) -> tuple[float, dict[str, torch.Tensor]]:
+    def _measured(self) -> tuple[float, dict[str, torch.Tensor]]:
         while True:
-            tried = self._largest(self.evaluation)
+            self._micro = ()
             try:
                 with self.accelerator.autocast():
                     context = self.objective.context(self.evaluation, self.forward)
@@ -254,12 +263,12 @@ class TrainingLoop:
                 sums: dict[str, torch.Tensor] = {}
                 for share in shares:
                     _add(sums, share)
-                return torch.stack([share.loss.double() for share in shares]).sum().item(), sums
+                return sum(torch.stack([share.loss for share in shares]).tolist()), sums  # MPS has no float64
             except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error):
+                if not self._micro or not is_out_of_memory(error):
                     raise
-                reason = str(error).strip().splitlines()[0] if str(error) else type(error).__name__
-            self._make_room(step, self.evaluation, tried, reason)
+                reason = reason_of(error)
+            self._make_room(reason)
 
 
 def _add(sums: dict[str, torch.Tensor], share: Share) -> None:

@@ -6,10 +6,14 @@ import contextlib
 import gc
 import json
 import os
+import re
 import resource
 import sys
-from dataclasses import dataclass
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -17,26 +21,31 @@ from furrow.components.errors import RequestError
 from furrow.components.fine_tuner.pytorch.engine import heap
 from furrow.components.publish import publish_text
 
-_SIGNS = (
-    "can't allocate memory",
-    "out of memory",
-    "bad_alloc",
-    "CUBLAS_STATUS_ALLOC_FAILED",
-    "could not create a memory",
+_SIGNS = re.compile(
+    "can't allocate memory|out of memory|bad_alloc|CUBLAS_STATUS_ALLOC_FAILED|could not create a memory"
+    "|could not create a primitive(?! descriptor)"
 )
-"""What a RuntimeError says when an allocator of torch, cuBLAS or oneDNN found no memory."""
+"""What a RuntimeError says when an allocator of torch, cuBLAS or oneDNN found no memory. (Where oneDNN cannot create
+the descriptor of a primitive, it does not know how to compute it.)"""
 CPU_TOKENS, DEVICE_TOKENS = 1024, 16384
 """Where `auto` begins. On a CPU, larger products are no quicker than those of 1,024 rows (docs/log.md); a GPU wants
 as much as it can hold, and finds out."""
 SMALLEST = 16
 """Below this, one row alone does not fit; halving further would not help."""
+DAY = 24 * 60 * 60
+"""Seconds for which a budget is remembered: what was short of memory may only have been busy with something else."""
 
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an allocator found no memory: of the device, or of the host."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
-    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in _SIGNS)
+    return isinstance(error, RuntimeError) and _SIGNS.search(str(error)) is not None
+
+
+def reason_of(error: BaseException) -> str:
+    """The first line of what it says."""
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
 
 
 def free_unused(device: torch.device) -> None:
@@ -64,21 +73,35 @@ class TokenBudget:
 
     tokens: int
     key: str | None = None
+    tell: Callable[[int, int, str], None] = lambda tokens, tried, reason: None
+    """Called with (the new budget, what was tried, why that was too much)."""
+    _halved: bool = field(default=False, init=False)
 
-    def halve(self, tried: int) -> int:
-        """A budget below what was tried; returns it, and remembers it for the next run on this device."""
+    def halve(self, tried: int, reason: str) -> None:
+        """A budget below what was tried."""
         self.tokens = max(SMALLEST, min(self.tokens, tried) // 2)
-        if self.key is not None:
+        self._halved = True
+        self.tell(self.tokens, tried, reason)
+
+    def fits(self) -> None:
+        """A whole batch went through: a budget that was found by halving is remembered on this device."""
+        if self.key is not None and self._halved:
+            found = {"tokens": self.tokens, "found": int(time.time())}
             with contextlib.suppress(
                 OSError, RequestError
             ):  # a home that may not be written to: found out anew next time
-                publish_text(_memory(), json.dumps({**_remembered(), self.key: self.tokens}, indent=1) + "\n")
-        return self.tokens
+                publish_text(_memory(), json.dumps({**_remembered(), self.key: found}, indent=1) + "\n")
+        self._halved = False
+
+
+def beginning(device: torch.device) -> TokenBudget:
+    """Where nothing is asked for and nothing is known."""
+    return TokenBudget(CPU_TOKENS if device.type == "cpu" else DEVICE_TOKENS)
 
 
 def token_budget(asked: int | None, device: torch.device, about: str) -> TokenBudget:
-    """The budget that is asked for, else the one remembered for this device and this kind of run (`about`), else a
-    beginning."""
+    """The budget that is asked for, else the one remembered for this device and this kind of run (`about`) within the
+    last day, else a beginning."""
     if asked is not None:
         return TokenBudget(asked)
     if device.type == "cuda":
@@ -88,7 +111,7 @@ def token_budget(asked: int | None, device: torch.device, about: str) -> TokenBu
         name = f"{device.type}, {os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') >> 20} MiB"
     key = f"{name}: {about}"
     known = _remembered().get(key)
-    return TokenBudget(known or (CPU_TOKENS if device.type == "cpu" else DEVICE_TOKENS), key)
+    return TokenBudget(known["tokens"] if known else beginning(device).tokens, key)
 
 
 def _memory() -> Path:
@@ -96,10 +119,17 @@ def _memory() -> Path:
     return Path(base) / "furrow" / "micro_batch_tokens.json"
 
 
-def _remembered() -> dict[str, int]:
-    """What earlier runs found out; nothing where the file is not there or was damaged."""
+def _remembered() -> dict[str, dict[str, int]]:
+    """What runs of the last day found out; nothing where the file is not there or was damaged."""
     try:
         found = json.loads(_memory().read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return {key: value for key, value in found.items() if isinstance(value, int) and value > 0}
+    return {key: value for key, value in found.items() if _believed(value)} if isinstance(found, dict) else {}
+
+
+def _believed(value: Any) -> bool:
+    match value:
+        case {"tokens": int(tokens), "found": int(found)}:
+            return tokens >= SMALLEST and time.time() - found < DAY
+    return False

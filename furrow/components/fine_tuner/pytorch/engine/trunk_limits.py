@@ -13,6 +13,7 @@ from torch import nn
 
 from furrow.components.events import Emit, Noted
 from furrow.components.fine_tuner.pytorch.engine.activation_file import ActivationFile
+from furrow.components.fine_tuner.pytorch.engine.dropout import RowDropout
 from furrow.components.fine_tuner.pytorch.engine.forward import Forward
 from furrow.components.fine_tuner.pytorch.engine.frozen_trunk import FrozenTrunk, texts_of
 from furrow.components.records import AnyExample
@@ -110,7 +111,7 @@ def _dropout(decoder: nn.Module, above: nn.ModuleList) -> str | None:
     elsewhere = set(above.modules())
     for name, module in decoder.named_modules():
         if module not in elsewhere:
-            if isinstance(module, nn.modules.dropout._DropoutNd) and module.p > 0:
+            if isinstance(module, nn.modules.dropout._DropoutNd | RowDropout) and module.p > 0:
                 return f"{name} {module.p:g}"
             for setting, value in vars(module).items():
                 if ("dropout" in setting or "jitter" in setting) and isinstance(value, float) and value > 0:

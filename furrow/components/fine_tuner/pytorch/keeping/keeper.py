@@ -42,6 +42,7 @@ class Keeper:
         asked = arguments.early_stopping
         self._stopping = None if asked is None else EarlyStopping(asked, greater_is_better=self._greatest)
         self.best = Best()
+        self._missed = False
 
     def after_step(self, step: int, evaluated: Evaluated | None) -> bool:
         """Saves where it is due; says whether to go on."""
@@ -64,11 +65,16 @@ class Keeper:
             )
         return not stops
 
-    def _metric(self, evaluated: Evaluated) -> float:
-        """The figure that decides. Where there is no perplexity the loss does, in which it would rise and fall."""
+    def _metric(self, evaluated: Evaluated) -> float | None:
+        """The figure that decides; None, once with a warning, where the evaluation does not have it."""
         name = self._arguments.metric_for_best_model
         value = evaluated.metrics.get(name, getattr(evaluated, name, None))
-        return float(evaluated.eval_loss if value is None else value)
+        if value is None and not self._missed:
+            self._missed = True
+            message = f"the evaluation has no {name}, which metric_for_best_model asks for: no step counts as the best"
+            remedy = "set it to eval_loss, or evaluate on answers of both kinds, desirable and not"
+            self._loop.emit(Warned(message=message, remedy=remedy))
+        return None if value is None else float(value)
 
     def _save(self, step: int) -> None:
         state, tensors = capture(self._loop)

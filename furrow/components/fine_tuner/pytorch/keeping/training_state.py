@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import torch
 from peft import PeftModel
 from safetensors.torch import load_file
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
@@ -44,7 +45,8 @@ def restore(loop: TrainingLoop, checkpoint: Path) -> dict[str, Any]:
     load_weights(loop.model, checkpoint)
     restore_state(loop.model, loop.optimizer, tensors[OPTIMIZER], state["optimizer"])
     loop.step, loop.total_loss, loop.total_learned = state["step"], state["total_loss"], state["total_learned"]
-    loop.budget.tokens = state["micro_batch_tokens"]
+    if loop.arguments.micro_batch_tokens is None:  # else the strategy's number, changed since or not
+        loop.budget.tokens = min(loop.budget.tokens, state["micro_batch_tokens"])
     if loop.accelerator.scaler is not None and state["scaler"] is not None:
         loop.accelerator.scaler.load_state_dict(state["scaler"])
     _set_schedule(loop.schedule, loop.step)
@@ -66,12 +68,20 @@ def load_weights(model: Any, checkpoint: Path) -> None:
     if adapter.is_file():
         load_trained_state(model, load_file(adapter))
         return
-    shards = sorted((checkpoint / MODEL).glob("*.safetensors"))
-    weights = {name: tensor for shard in shards for name, tensor in load_file(shard).items()}
-    missing, unexpected = model.load_state_dict(weights, strict=False)
-    tied = set(getattr(model, "all_tied_weights_keys", None) or ())
-    if unexpected or set(missing) - tied:
+    # transformers names and cuts weights on disk as the hub has them: a mixture's experts lie there one by one, and are
+    # one tensor in the model. Only its own loader knows the way back.
+    saved, found = type(model).from_pretrained(
+        checkpoint / MODEL, dtype=torch.float32, use_safetensors=True, output_loading_info=True
+    )
+    theirs, own = _shapes(saved), _shapes(model)
+    if differing := {name for name, _ in theirs.items() ^ own.items()} | set(found["missing_keys"]):
+        shown = ", ".join(sorted(differing)[:3])
         raise FurrowError(
-            f"{checkpoint} does not hold the weights of this model: {sorted(set(missing) - tied) or unexpected}",
+            f"{checkpoint} does not hold the weights of this model: {len(differing)} differ ({shown}, …)",
             remedy="resume with the strategy that made it",
         )
+    model.load_state_dict(saved.state_dict())
+
+
+def _shapes(model: Any) -> dict[str, torch.Size]:
+    return {name: tensor.shape for name, tensor in model.state_dict().items()}

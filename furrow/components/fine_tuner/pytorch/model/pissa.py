@@ -37,6 +37,7 @@ class Beginning:
                 continue
             change = self.matrices[b] @ self.matrices[a] - matrices[b] @ matrices[a]
             weight = module.get_base_layer().weight
+            change = change.T if module.fan_in_fan_out else change  # GPT-2's Conv1D holds W transposed
             weight.data += (module.scaling["default"] * change).to(weight)
         self.matrices = {name: value.clone() for name, value in matrices.items()}
 

@@ -36,6 +36,7 @@ class RankCuts:
                 remedy="train longer, or lower tinit and tfinal",
             )
         config.tinit, config.tfinal, config.total_step = first, last, total_steps
+        self._config, self._last_cut = config, total_steps - last
         self._weight = method.orth_reg_weight
 
     def penalty(self) -> torch.Tensor:
@@ -48,5 +49,14 @@ class RankCuts:
         return self._weight * torch.stack(norms).mean()
 
     def after_update(self, step: int) -> None:
-        """PEFT's cut of ranks after update number `step` (from 1), from gradients that are still there."""
+        """PEFT's cut of ranks after update number `step` (from 1), from gradients that are still there.
+
+        PEFT makes its last cut at one step and forgets the scores with it; where that step was skipped, the next makes
+        up for it.
+        """
+        allocator = self._tuner.rankallocator
+        if step >= self._last_cut and (allocator.ipt or self._config.rank_pattern is None):
+            step = self._last_cut
+            if not allocator.ipt:  # every step before was skipped
+                allocator.update_ipt(self._tuner.model)
         self._tuner.update_and_allocate(step)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
 
-from furrow.components.base_models import BaseModelConfig
 from furrow.components.fine_tuner.pytorch.component import PyTorchConfig
 from furrow.components.fine_tuner.pytorch.device import Placement
 from furrow.components.fine_tuner.pytorch.engine.batches import seed_of
@@ -19,6 +17,8 @@ from furrow.components.fine_tuner.pytorch.model.load import load_base
 from furrow.components.fine_tuner.pytorch.objectives.last_token import make_ready
 
 _DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+_PYTORCHS_TF32 = torch.backends.cuda.matmul.allow_tf32
+"""As it is before a run of this process sets it."""
 
 
 def trainable_model(
@@ -27,15 +27,18 @@ def trainable_model(
     """The base with what the method trains, equal for equal seeds. `labels`: the classes of a head on the last token;
     None for a model that writes text."""
     torch.manual_seed(seed_of(config.training_args.seed, 0))  # fresh weights and the adapter's beginning
-    if placement.device.type == "cuda" and config.hardware.precision.cuda.use_tf32 is not None:
-        torch.backends.cuda.matmul.allow_tf32 = config.hardware.precision.cuda.use_tf32
+    if placement.device.type == "cuda":
+        asked = config.hardware.precision.cuda.use_tf32
+        torch.backends.cuda.matmul.allow_tf32 = _PYTORCHS_TF32 if asked is None else asked
     dtype = _DTYPES.get(config.base_model.torch_dtype, placement.compute)
     if isinstance(config.method, FullMethod):
         dtype = torch.float32  # updates smaller than a 16-bit rounding step would be lost
     base = load_base(config.base_model, dtype, config.method, placement.device, labels)
     if labels is not None:
         make_ready(base, tokenizer())
-    model = apply_method(base, config.method, _name(config.base_model))
+    model = apply_method(base, config.method, config.base_model.name)
+    if placement.accelerate_precision != "no":
+        _learn_in_float32(model)
     if config.hardware.optimization.gradient_checkpointing:
         model.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
         # PEFT makes the embeddings differentiable, as reentrant checkpointing needs; this kind does not, and frozen
@@ -44,20 +47,22 @@ def trainable_model(
     return model.to(placement.device)
 
 
-def _name(base: BaseModelConfig) -> str:
-    """What an adapter calls its base, so that it is found from any folder."""
-    if base.builtin is not None:
-        return f"builtin:{base.builtin}"
-    return base.huggingface_id or str(Path(str(base.path)).expanduser().resolve())
+def _learn_in_float32(model: Any) -> None:
+    """PEFT raises its own matrices only: copies (`modules_to_save`) and biases would lose every update below a 16-bit
+    rounding step, and the scaler of fp16 refuses their gradients. Autocast computes the products as before."""
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            parameter.data = parameter.data.float()
 
 
 class Loading:
-    """A call in a thread of its own, and what came of it."""
+    """A call in a thread of its own, and what came of it. Python waits for it when it ends: a daemon that torch is busy
+    in then can abort the process, with a core dump in place of the message why the run ended."""
 
     def __init__(self, work: Callable[[], Any]) -> None:
         self._found: Any = None
         self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, args=(work,), daemon=True, name="loading the model")
+        self._thread = threading.Thread(target=self._run, args=(work,), name="loading the model")
         self._thread.start()
 
     def _run(self, work: Callable[[], Any]) -> None:

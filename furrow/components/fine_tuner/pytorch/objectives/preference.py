@@ -36,9 +36,7 @@ class Answers:
     def of(cls, pairs: Sequence[Pair], forward: Forward) -> Answers:
         """Both answers of a pair go through the model as one group, which shares the prompt's computation."""
         states = forward([pair.sequences for pair in pairs])
-        logps, owners = states.token_logps()
-        sums = logps.new_zeros(2 * len(pairs)).index_add(0, owners, logps)
-        tokens = torch.bincount(owners, minlength=2 * len(pairs))
+        sums, tokens = states.sequence_logps(), states.layout.learned
         return cls(sums[0::2], sums[1::2], tokens[0::2], tokens[1::2])
 
     @property

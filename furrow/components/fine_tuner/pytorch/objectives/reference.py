@@ -10,7 +10,7 @@ from furrow.components.errors import FurrowError
 from furrow.components.events import Emit, Progressed
 from furrow.components.fine_tuner.pytorch.engine.cut import cut
 from furrow.components.fine_tuner.pytorch.engine.forward import Forward
-from furrow.components.fine_tuner.pytorch.engine.memory import CPU_TOKENS, DEVICE_TOKENS, free_unused, is_out_of_memory
+from furrow.components.fine_tuner.pytorch.engine.memory import SMALLEST, free_unused, is_out_of_memory, reason_of
 from furrow.components.records import AnyExample, Example
 
 STAGE = "measuring the reference"
@@ -51,10 +51,10 @@ def answer_logps(sequences: Sequence[Example], forward: Forward) -> torch.Tensor
 
 @torch.no_grad()
 def _measured(rows: Sequence[AnyExample], forward: Forward) -> Iterator[tuple[Sequence[AnyExample], torch.Tensor]]:
-    """Pieces of the rows, each with the log-probabilities of its sequences. A piece that memory has no room for is
-    halved. Raises FurrowError where one row alone is too much."""
-    budget = CPU_TOKENS if forward.device.type == "cpu" else DEVICE_TOKENS
-    waiting = cut(rows, budget, forward.tokens_of)
+    """Pieces of the rows, each with the log-probabilities of its sequences. Where memory has no room for a piece, the
+    budget is halved and what is left is cut anew. Raises FurrowError where one row alone is too much."""
+    budget = forward.budget
+    waiting = cut(rows, budget.tokens, forward.tokens_of)
     while waiting:
         piece = waiting.pop()  # the longest rows first: what does not fit shows at once
         try:
@@ -62,11 +62,14 @@ def _measured(rows: Sequence[AnyExample], forward: Forward) -> Iterator[tuple[Se
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
-            if len(piece) == 1:
-                where, remedy = piece[0].where, "lower data_preprocessing.max_length, or choose a smaller base_model"
+            tried = forward.tokens_of([len(one.input_ids) for row in piece for one in row.sequences])
+            if len(piece) == 1 or budget.tokens <= SMALLEST:
+                where, remedy = piece[-1].where, "lower data_preprocessing.max_length, or choose a smaller base_model"
                 raise FurrowError("memory ran out with one row alone", where=where, remedy=remedy) from error
-            waiting += [piece[: len(piece) // 2], piece[len(piece) // 2 :]]
+            reason = reason_of(error)
         else:
             yield piece, logps
             continue
         free_unused(forward.device)
+        budget.halve(tried, reason)
+        waiting = cut([row for left in [*waiting, piece] for row in left], budget.tokens, forward.tokens_of)

@@ -55,6 +55,7 @@ class Reward:
 
 def _sums(scores: torch.Tensor) -> dict[str, torch.Tensor]:
     """Pairs, pairs in the right order, sum of the differences, sum of the scores: one tensor, read in one go."""
-    chosen, rejected = scores[:, 0].double(), scores[:, 1].double()
+    wide = torch.float32 if scores.device.type == "mps" else torch.float64  # MPS has no float64
+    chosen, rejected = scores.to(wide).unbind(1)
     figures = (torch.ones_like(chosen), chosen > rejected, chosen - rejected, chosen + rejected)
-    return {"figures": torch.stack([figure.double().sum() for figure in figures])}
+    return {"figures": torch.stack([figure.to(wide).sum() for figure in figures])}

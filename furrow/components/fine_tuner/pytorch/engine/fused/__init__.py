@@ -18,7 +18,7 @@ from peft.tuners.lora.layer import Linear as LoraLinear
 from torch import Tensor, nn
 
 from furrow.components.fine_tuner.pytorch.engine.fused.attention import close, fused_attention
-from furrow.components.fine_tuner.pytorch.engine.fused.linear import linears, part_of, parts_of
+from furrow.components.fine_tuner.pytorch.engine.fused.linear import linears, part_of, parts_of, tensors_of
 from furrow.components.fine_tuner.pytorch.engine.fused.norm import RMSNorm
 from furrow.components.fine_tuner.pytorch.engine.fused.swiglu import SwiGLU, gated_mlp
 
@@ -28,29 +28,37 @@ _TOGETHER = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
 
 @dataclass
 class Fused:
-    """What was replaced, by kind; `restore()` undoes it."""
+    """What was replaced, by kind; `restore()` undoes it, `replace_again()` does it again."""
 
     counts: Counter[str] = field(default_factory=Counter)
-    _modules: list[nn.Module] = field(default_factory=list)
+    _replaced: list[tuple[nn.Module, Callable[..., Any], str]] = field(default_factory=list)
 
     def __str__(self) -> str:
         return ", ".join(f"{count} {kind}" for kind, count in self.counts.items()) or "nothing"
 
     def replace(self, module: nn.Module, forward: Callable[..., Any], kind: str) -> None:
         module.forward = forward  # on the object: shadows the method of its class
-        self._modules.append(module)
+        self._replaced.append((module, forward, kind))
         self.counts[kind] += 1
 
     def restore(self) -> None:
         """Puts the forward of every class back."""
-        for module in self._modules:
+        for module, _, _ in self._replaced:
             module.__dict__.pop("forward", None)
-        self._modules.clear()
         self.counts.clear()
 
+    def replace_again(self) -> None:
+        """After `restore()`."""
+        replaced, self._replaced = self._replaced, []
+        for module, forward, kind in replaced:
+            self.replace(module, forward, kind)
 
-def fuse(model: Any) -> Fused:
-    """Replaces what is recognised in the model; call it when the adapters are on it, on its device."""
+
+def fuse(model: Any, *, autocast: bool = False) -> Fused:
+    """Replaces what is recognised in the model; call it when the adapters are on it, on its device.
+
+    `autocast`: the model will run under it, where linear layers and MLPs stay as they are.
+    """
     fused = Fused()
     for module in list(model.modules()):
         if "forward" in module.__dict__:
@@ -58,17 +66,18 @@ def fuse(model: Any) -> Fused:
         if type(module).__name__.endswith("RMSNorm"):
             _fuse_norm(module, fused)
         elif all(hasattr(module, name) for name in ("gate_proj", "up_proj", "down_proj", "act_fn")):
-            _fuse_mlp(module, fused)
+            if not autocast:
+                _fuse_mlp(module, fused)
         elif hasattr(module, "o_proj") and isinstance(getattr(module, "q_proj", None), LoraLinear | nn.Linear):
             attention = fused_attention(module, module.q_proj.in_features) if _floats(module.q_proj) else None
             if attention is not None:
                 fused.replace(module, attention, "attention layers")
-        for names in _TOGETHER:
+        for names in () if autocast else _TOGETHER:
             members = [getattr(module, name, None) for name in names]
             if all(isinstance(member, LoraLinear | nn.Linear) for member in members):
                 _fuse_group(members, fused)
     for module in list(model.modules()):
-        if type(module) is LoraLinear and "forward" not in module.__dict__ and _plain(module):
+        if not autocast and type(module) is LoraLinear and "forward" not in module.__dict__ and _plain(module):
             fused.replace(module, _Single(module), "adapters")
     return fused
 
@@ -181,11 +190,12 @@ class _Single:
 
 
 def _plain(module: Any) -> bool:
-    """Whether the layer is a Part when its dropout rests."""
+    """Whether the layer is a Part in float32 when its dropout rests."""
     training = module.training
     module.training = False
     try:
-        return part_of(module) is not None
+        part = part_of(module)
+        return part is not None and all(one is None or one.dtype == torch.float32 for one in tensors_of(part))
     finally:
         module.training = training
 

@@ -35,7 +35,7 @@ def fused_attention(module: Any, hidden_size: int) -> Callable[..., Any] | None:
     hidden, angles = drawn(1, 3, hidden_size), (drawn(1, 3, module.head_dim), drawn(1, 3, module.head_dim))
     try:
         theirs, given = _overheard(module, original, hidden, angles)
-        forward = _forward(module, original, {name: given[name] for name in given if name not in ("dropout", "called")})
+        forward = _forward(module, original, {name: given[name] for name in given if name != "dropout"})
         mine, found = _overheard(module, forward, hidden, angles)
     except (RuntimeError, TypeError, AttributeError, ValueError, KeyError):
         return None
