@@ -37,6 +37,8 @@ from furrow.screen.text import printable
 
 SAMPLE_LETTERS = 80
 """Of a sample prompt the end (it holds the question) and of its answer the beginning; the report has them whole."""
+TOLD = ("reward", "undecided_share", "rewards/accuracies", "accuracy")
+"""Figures of an objective that a line of progress has room for; metrics.jsonl has all."""
 PLAIN_LINES = 20
 """About how many step lines a run prints into a pipe."""
 CLASSES_SHOWN = 12
@@ -139,7 +141,8 @@ class _Speed:
 
     def figures(self, event: StepEnded) -> str:
         self._tokens, self._seconds = self._tokens + event.total_tokens, self._seconds + event.seconds
-        return f"loss {event.loss:.4f}{self._eval}  {self._tokens / self._seconds:,.0f} tokens/s"
+        told = [f"  {name} {event.metrics[name]:.3f}" for name in TOLD if name in event.metrics]
+        return f"loss {event.loss:.4f}{''.join(told)}{self._eval}  {self._tokens / self._seconds:,.0f} tokens/s"
 
     def evaluated(self, event: Evaluated) -> None:
         self._eval = f"  eval {event.eval_loss:.4f}"

@@ -202,3 +202,16 @@ def test_an_early_babble_and_a_repetition_that_was_to_be_learned_are_no_findings
 )
 def test_what_repeats_itself(text, wanted):
     assert is_repetitive(text) is wanted
+
+
+def test_a_base_model_that_repeats_itself_is_not_blamed_on_the_training():
+    told = [event for event in healthy() if isinstance(event, Sampled)]
+    over_and_over = {"completion": "It is so. " * 12}
+    before = replace(told[0], step=0, **over_and_over)
+    assert warnings([started(), before, *(replace(event, **over_and_over) for event in told)]) == []
+
+
+def test_nothing_is_known_by_heart_in_the_first_steps():
+    early = [event for event in healthy() if isinstance(event, StepEnded)][:4]
+    gap = Evaluated(step=4, eval_loss=early[-1].loss + 2, eval_perplexity=1.0, seconds=1)
+    assert warnings([started(), *early, gap]) == []

@@ -21,11 +21,17 @@ class Repetitive:
         self._total = 0
         self._step = -1
         self._answers = self._bad = 0
+        self._always: set[str] = set()
+        """Prompts that were answered so before training: that is the base model's doing."""
 
     def __call__(self, event: Event) -> Warned | None:
         if isinstance(event, TrainingStarted):
             self._total = event.total_steps
-        if not isinstance(event, Sampled) or event.step == 0 or event.step < HALF * self._total:
+        if not isinstance(event, Sampled):
+            return None
+        if event.step == 0 and is_repetitive(event.completion):
+            self._always.add(event.prompt)
+        if event.step == 0 or event.step < HALF * self._total or event.prompt in self._always:
             return None
         if event.step != self._step:
             self._step, self._answers, self._bad = event.step, 0, 0

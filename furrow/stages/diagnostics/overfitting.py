@@ -16,6 +16,8 @@ GAP = 0.5
 """Nats by which eval loss may lie above train loss (guide: `eval_loss - train_loss > 0.5`)."""
 RECENT = 20
 """Steps that the training loss is the mean of: one batch says little, and a whole epoch says how it was long ago."""
+EARLIEST = 5
+"""Steps before which nothing is judged: the weights have hardly moved, and nothing is known by heart."""
 RISE = 0.02
 """Share by which eval loss must lie above its best. Less is the noise of a small evaluation set."""
 RISES = 2
@@ -41,7 +43,7 @@ class AtEvaluations:
     def __call__(self, event: Event) -> Warned | None:
         if isinstance(event, StepEnded):
             self._losses.append(event.loss)
-        elif isinstance(event, Evaluated) and self._losses:
+        elif isinstance(event, Evaluated) and len(self._losses) >= EARLIEST:
             return self._judge(event.step, statistics.fmean(self._losses), event.eval_loss)
         return None
 

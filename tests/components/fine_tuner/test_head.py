@@ -239,6 +239,15 @@ def test_a_head_with_an_adapter_is_the_head_that_peft_makes(chunked, method):
     torch.testing.assert_close(found, expected)
 
 
+def test_a_head_made_under_autocast_lets_its_adapter_learn_from_the_first_rows():
+    settings = LoraConfig(r=2, target_modules=["lm_head"], init_lora_weights=False)
+    model = get_peft_model(LlamaForCausalLM(LlamaConfig(**SIZES)), settings)
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        summed_nll(torch.randn(5, 16), Head.of(model), torch.arange(5)).backward()
+    assert all(one.grad is not None and one.grad.any() for one in trained)
+
+
 def test_a_model_that_predicts_no_token_is_refused():
     with pytest.raises(RequestError, match="no output embedding"):
         Head.of(LlamaForCausalLM(LlamaConfig(**SIZES)).model)
