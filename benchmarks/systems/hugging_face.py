@@ -69,21 +69,18 @@ _PACKED = (
     "`packing=True`, 512 tokens a pack, two packs a step: close to the tokens of 8 rows, but other batches and fewer "
     "steps than everybody else's"
 )
+_PACKS = {"packing": True, "batch": 2, "accumulation": 1}
 TRL_PACKED = System(
     title="TRL, packed",
     environment="trl",
     settings=f"{_PACKED}; recomputes activations, as TRL ships",
-    command=partial(
-        _command, "trl_sft.py", {"packing": True, "gradient_checkpointing": True, "batch": 2, "accumulation": 1}
-    ),
+    command=partial(_command, "trl_sft.py", {**_PACKS, "gradient_checkpointing": True}),
     marks=_marks,
 )
 TRL_PACKED_STORED = System(
     title="TRL, packed, activations kept",
     environment="trl",
     settings=f"{_PACKED}; `gradient_checkpointing=False`, which is quicker and takes more memory",
-    command=partial(
-        _command, "trl_sft.py", {"packing": True, "gradient_checkpointing": False, "batch": 2, "accumulation": 1}
-    ),
+    command=partial(_command, "trl_sft.py", {**_PACKS, "gradient_checkpointing": False}),
     marks=_marks,
 )

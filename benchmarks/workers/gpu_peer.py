@@ -9,7 +9,7 @@ job = SimpleNamespace(**json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")
 if job.system == "unsloth":
     from unsloth import FastLanguageModel  # before transformers, which it patches
 
-import common  # noqa: E402
+import peft_job  # noqa: E402
 import torch  # noqa: E402
 from peft import LoraConfig, get_peft_model  # noqa: E402
 from transformers import (  # noqa: E402
@@ -20,7 +20,7 @@ from transformers import (  # noqa: E402
     TrainingArguments,
 )
 
-lora = {"r": job.rank, "lora_alpha": job.alpha, "lora_dropout": 0.0, "target_modules": common.LINEAR}
+lora = {"r": job.rank, "lora_alpha": job.alpha, "lora_dropout": 0.0, "target_modules": peft_job.LINEAR}
 if job.system == "unsloth":
     model, tokenizer = FastLanguageModel.from_pretrained(
         job.model, max_seq_length=job.length, dtype=torch.bfloat16, load_in_4bit=False
@@ -52,7 +52,7 @@ Trainer(
         report_to="none",
         disable_tqdm=True,
     ),
-    train_dataset=common.rows(job.ids),
+    train_dataset=peft_job.rows(job.ids),
     data_collator=DataCollatorForSeq2Seq(tokenizer, padding=True),
-    callbacks=[common.Marks()],
+    callbacks=[peft_job.Marks()],
 ).train()

@@ -1,16 +1,16 @@
 """transformers' Trainer over a PEFT model: `python trainer_peft.py asked.json`."""
 
-import common
+import peft_job
 from transformers import AutoTokenizer, DataCollatorForSeq2Seq, Trainer, TrainingArguments
 
-job = common.asked()
+job = peft_job.asked()
 tokenizer = AutoTokenizer.from_pretrained(job.model)
-model = common.adapted(job)
+model = peft_job.adapted(job)
 Trainer(
     model=model,
-    args=TrainingArguments(**common.arguments(job)),
-    train_dataset=common.rows(job.ids),
+    args=TrainingArguments(**peft_job.arguments(job)),
+    train_dataset=peft_job.rows(job.ids),
     data_collator=DataCollatorForSeq2Seq(tokenizer, padding=True),
-    callbacks=[common.Marks()],
+    callbacks=[peft_job.Marks()],
 ).train()
 model.save_pretrained(job.output)

@@ -35,4 +35,4 @@ def test_memory_that_is_freed_at_every_step_is_not_fetched_from_the_system_again
     kept = faults("keep")
     if kept < 0:
         pytest.skip("not glibc")
-    assert kept < 200 < faults("as it was")
+    assert kept < faults("as it was") / 4  # a heap that still grows may fetch a tensor or two

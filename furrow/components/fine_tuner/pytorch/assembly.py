@@ -18,6 +18,7 @@ from furrow.components.fine_tuner.pytorch.engine.fused import Fused, fuse
 from furrow.components.fine_tuner.pytorch.engine.heap import keep_freed_memory
 from furrow.components.fine_tuner.pytorch.engine.loop import TrainingLoop
 from furrow.components.fine_tuner.pytorch.engine.memory import token_budget
+from furrow.components.fine_tuner.pytorch.engine.modes import evaluating
 from furrow.components.fine_tuner.pytorch.engine.packing import pack
 from furrow.components.fine_tuner.pytorch.engine.trunk_limits import make_trunk
 from furrow.components.fine_tuner.pytorch.model.rank_cuts import method_hooks
@@ -82,10 +83,9 @@ def _packed(config: PyTorchConfig, request: TrainingRequest) -> Sequence[AnyExam
 def _make_quick(config: PyTorchConfig, model: Any, placement: Placement, emit: Emit) -> Fused:
     if placement.device.type == "cpu":
         keep_freed_memory()
-    model.eval()  # what is fused is compared with what it replaces, and dropout would differ
     autocast = placement.accelerate_precision != "no"
-    fused = Fused() if config.training_args.torch_compile else fuse(model, autocast=autocast)
-    model.train()
+    with evaluating(model):  # what is fused is compared with what it replaces, and dropout would differ
+        fused = Fused() if config.training_args.torch_compile else fuse(model, autocast=autocast)
     if fused.counts:
         emit(Noted(message=f"computed in fused form: {fused}"))
     return fused

@@ -16,6 +16,7 @@ from furrow.components.fine_tuner.pytorch.component import PyTorchConfig
 from furrow.components.fine_tuner.pytorch.device import Placement, choose
 from furrow.components.fine_tuner.pytorch.engine.loop import TrainingLoop
 from furrow.components.fine_tuner.pytorch.engine.memory import free_unused, is_out_of_memory, reason_of
+from furrow.components.fine_tuner.pytorch.engine.modes import evaluating
 from furrow.components.fine_tuner.pytorch.keeping.checkpoints import Checkpoints, save_model
 from furrow.components.fine_tuner.pytorch.keeping.keeper import Keeper
 from furrow.components.fine_tuner.pytorch.model.load import count_parameters, load_tokenizer
@@ -55,10 +56,8 @@ class PyTorchFineTuner:
         loop = assemble(self.config, model, placement, self._pad_id(), request, emit)
         kept = Keeper(self.config.training_args, loop, Checkpoints(request.checkpoints, self._limit), self.tokenizer)
         loop.after_step = lambda step, evaluated: self._after_step(kept, loop, request, step, evaluated)
-        with torch.no_grad(), loop.accelerator.autocast():
-            model.eval()
+        with torch.no_grad(), loop.accelerator.autocast(), evaluating(model):
             loop.objective.prepare([*request.train, *request.evaluation], loop.forward, emit)
-            model.train()
         if request.resume is not None:  # after prepare, which may want to see the model as it was at first
             kept.resume(request.resume)
         for note in optimizer_notes(self.config.training_args, placement.device):

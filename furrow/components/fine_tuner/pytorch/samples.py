@@ -5,8 +5,7 @@ The training does not notice: nothing random is drawn, and every module is put b
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -14,6 +13,7 @@ from transformers import GenerationConfig
 
 from furrow.components.events import Emit, Noted, Sampled
 from furrow.components.fine_tuner import SamplePrompt
+from furrow.components.fine_tuner.pytorch.engine.modes import evaluating
 from furrow.components.stopping import cut_at_stops
 from furrow.components.tokens import answer_ends, prompt_ids
 
@@ -22,7 +22,7 @@ from furrow.components.tokens import answer_ends, prompt_ids
 def sample(model: Any, tokenizer: Any, prompts: Sequence[SamplePrompt], step: int, emit: Emit) -> None:
     """Emits `Sampled` for each prompt. One that leaves the model no room to answer is left out, with a note before
     the first step."""
-    with _answering(model):
+    with evaluating(model):
         for prompt in prompts:
             ids = prompt_ids(tokenizer, prompt.prompt)
             room = min(prompt.max_new_tokens, (_longest(model) or len(ids) + prompt.max_new_tokens) - len(ids))
@@ -60,15 +60,3 @@ def _answer(model: Any, tokenizer: Any, ids: list[int], most: int, stop: Sequenc
 def _longest(model: Any) -> int | None:
     """Most tokens that the model takes, where it says so."""
     return getattr(model.config, "max_position_embeddings", None)
-
-
-@contextmanager
-def _answering(model: Any) -> Iterator[None]:
-    """The model without dropout; afterwards each module is as it was, be it training or not."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training

@@ -20,6 +20,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 from furrow.components.fine_tuner.pytorch.engine.layout import Span
+from furrow.components.fine_tuner.pytorch.engine.modes import evaluating
 
 NAME = "furrow_rows"
 _FOREIGN = ("softcap", "s_aux", "sinks", "position_bias", "indices", "cache")
@@ -40,7 +41,8 @@ def supports_flat(model: Any, longest: int) -> str | None:
     After the reasons that can be read from its settings, the model itself is asked: rows one after the other, with and
     without a shared beginning, must come out as each of them does alone.
     """
-    return _unsuitable(model, longest) or _differs(model, longest)
+    with evaluating(model):
+        return _unsuitable(model, longest) or _differs(model, longest)
 
 
 def leave_out_of_graphs() -> None:
@@ -338,8 +340,7 @@ def _differs(model: Any, longest: int) -> str | None:
         [*range(7), 3, 4],
         (Span(0, 3), Span(3, 7, 0, 3), Span(7, 9, 0, 3)),
     )
-    before, training = model.config._attn_implementation, model.training
-    model.eval()
+    before = model.config._attn_implementation
     _Windows.found = set()
     try:
         alone = [decoder(input_ids=row[None], use_cache=False).last_hidden_state[0].float() for row in (one, two)]
@@ -364,7 +365,6 @@ def _differs(model: Any, longest: int) -> str | None:
     finally:
         _Windows.found = None
         model.set_attn_implementation(before)
-        model.train(training)
     return None
 
 

@@ -9,7 +9,7 @@ copies of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ from torch.utils.checkpoint import checkpoint
 from transformers.modeling_outputs import BaseModelOutputWithPast
 
 from furrow.components.errors import RequestError
+from furrow.components.fine_tuner.pytorch.engine.modes import evaluating
 from furrow.components.fine_tuner.pytorch.engine.products import product
 
 CHUNK_LOGITS = 2**25
@@ -100,12 +101,10 @@ class OwnLogits:
 def _explains(head: Head, model: Any) -> bool:
     """Whether the model's logits are what the head makes of its last hidden states."""
     decoder = getattr(model, model.base_model_prefix)
-    training = model.training
-    model.eval()
     ids = torch.arange(4, device=model.get_input_embeddings().weight.device)[None]
-    logits = model(input_ids=ids, use_cache=False).logits[0].float()
-    expected = head.logits(decoder(input_ids=ids, use_cache=False).last_hidden_state[0])
-    model.train(training)
+    with evaluating(model):
+        logits = model(input_ids=ids, use_cache=False).logits[0].float()
+        expected = head.logits(decoder(input_ids=ids, use_cache=False).last_hidden_state[0])
     # bf16 keeps 8 bits of a logit; a scale or a cap that is not known changes far more than that.
     return torch.allclose(logits, expected, rtol=0, atol=2e-2 * float(logits.abs().max()))
 
@@ -172,10 +171,7 @@ class _SummedNLL(torch.autograd.Function):
         work: torch.dtype,
         grad: bool,
     ) -> Tensor:
-        wanted = ctx.needs_input_grad
-        d_hidden = torch.empty_like(hidden) if grad and wanted[0] else None
-        d_weight = torch.zeros_like(weight, dtype=torch.float32) if grad and wanted[1] else None
-        d_bias = torch.zeros_like(bias, dtype=torch.float32) if bias is not None and grad and wanted[2] else None
+        d_hidden, d_weight, d_bias = _room(ctx.needs_input_grad, hidden, weight, bias) if grad else (None, None, None)
         cast_weight, total = weight.to(work), torch.zeros((), dtype=torch.float32, device=hidden.device)
         for rows in _chunks(len(hidden), len(weight)):
             part = hidden[rows].to(work)
@@ -238,10 +234,7 @@ class _TokenLogps(torch.autograd.Function):
             (slopes,) = ctx.saved_tensors
             return (slopes * incoming[:, None]).to(slopes.dtype), *[None] * 6
         hidden, weight, bias, targets = ctx.saved_tensors
-        wanted = ctx.needs_input_grad
-        d_hidden = torch.empty_like(hidden) if wanted[0] else None
-        d_weight = torch.zeros_like(weight, dtype=torch.float32) if wanted[1] else None
-        d_bias = torch.zeros_like(bias, dtype=torch.float32) if wanted[2] else None
+        d_hidden, d_weight, d_bias = _room(ctx.needs_input_grad, hidden, weight, bias)
         cast_weight = weight.to(ctx.work)
         for rows in _chunks(len(hidden), len(weight)):
             part = hidden[rows].to(ctx.work)
@@ -286,6 +279,17 @@ def _logps(
     if head.scale != 1.0:
         logits *= head.scale
     return logps, logits
+
+
+def _room(
+    wanted: Sequence[bool], hidden: Tensor, weight: Tensor, bias: Tensor | None
+) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    """Where the gradients go that are wanted of (hidden, weight, bias, …); those of weights are summed in fp32."""
+    return (
+        torch.empty_like(hidden) if wanted[0] else None,
+        torch.zeros_like(weight, dtype=torch.float32) if wanted[1] else None,
+        torch.zeros_like(bias, dtype=torch.float32) if bias is not None and wanted[2] else None,
+    )
 
 
 def _accumulate(

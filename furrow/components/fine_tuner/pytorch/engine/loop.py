@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from accelerate import Accelerator
@@ -31,9 +31,12 @@ from furrow.components.fine_tuner.pytorch.engine.memory import (
     peak_bytes,
     reason_of,
 )
+from furrow.components.fine_tuner.pytorch.engine.modes import evaluating
 from furrow.components.fine_tuner.pytorch.objectives import Objective, Share
 from furrow.components.fine_tuner.pytorch.training_args import TrainingArgsConfig
 from furrow.components.records import AnyExample, learned_tokens, total_tokens
+
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
@@ -146,9 +149,14 @@ class TrainingLoop:
         Where memory runs out, the cut is halved and the same batch begins again: the result is that of a larger
         machine. Raises FurrowError when not even one row fits.
         """
+        return self._until_it_fits(lambda: self._attempt(batch))
+
+    def _until_it_fits(self, attempt: Callable[[], Found]) -> Found:
+        """What the attempt returns, once memory has sufficed; before each further attempt the budget is halved."""
         while True:
+            self._micro = ()
             try:
-                found = self._attempt(batch)
+                found = attempt()
             except (RuntimeError, MemoryError) as error:
                 if not self._micro or not is_out_of_memory(error):
                     raise
@@ -159,7 +167,6 @@ class TrainingLoop:
             self._make_room(reason)
 
     def _attempt(self, batch: Sequence[AnyExample]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        self._micro = ()
         torch.manual_seed(seed_of(self.arguments.seed, self._at))  # of what is drawn globally, by functions of torch
         context = self._context(batch)
         loss = torch.zeros((), device=self.accelerator.device)
@@ -178,12 +185,8 @@ class TrainingLoop:
 
     @torch.no_grad()
     def _context(self, batch: Sequence[AnyExample]) -> Any:
-        self.model.eval()
-        try:
-            with self.accelerator.autocast():
-                return self.objective.context(batch, self.forward)
-        finally:
-            self.model.train()
+        with self.accelerator.autocast():
+            return self.objective.context(batch, self.forward)
 
     def _cut(self, batch: Sequence[AnyExample]) -> Iterator[list[AnyExample]]:
         """The micro-batches, each of them noted as the one that is being computed."""
@@ -232,12 +235,8 @@ class TrainingLoop:
     def evaluate(self, step: int) -> Evaluated:
         """The objective over all evaluation rows as one batch, however they are cut."""
         started, self._at = time.perf_counter(), step
-        self.model.eval()
-        try:
-            loss, sums = self._measured()
-            self.budget.fits()
-        finally:
-            self.model.train()
+        with evaluating(self.model):
+            loss, sums = self._until_it_fits(self._measured)
         evaluated = Evaluated(
             step=step,
             eval_loss=loss,
@@ -252,23 +251,15 @@ class TrainingLoop:
         return evaluated
 
     def _measured(self) -> tuple[float, dict[str, torch.Tensor]]:
-        while True:
-            self._micro = ()
-            try:
-                with self.accelerator.autocast():
-                    context = self.objective.context(self.evaluation, self.forward)
-                    shares = [
-                        self.objective.share(micro, self.forward, context) for micro in self._cut(self.evaluation)
-                    ]
-                sums: dict[str, torch.Tensor] = {}
-                for share in shares:
-                    _add(sums, share)
-                return sum(torch.stack([share.loss for share in shares]).tolist()), sums  # MPS has no float64
-            except (RuntimeError, MemoryError) as error:
-                if not self._micro or not is_out_of_memory(error):
-                    raise
-                reason = reason_of(error)
-            self._make_room(reason)
+        context = self._context(self.evaluation)
+        sums: dict[str, torch.Tensor] = {}
+        losses: list[torch.Tensor] = []
+        for micro in self._cut(self.evaluation):
+            with self.accelerator.autocast():
+                share = self.objective.share(micro, self.forward, context)
+            losses.append(share.loss)
+            _add(sums, share)
+        return sum(torch.stack(losses).tolist()), sums  # MPS has no float64
 
 
 def _add(sums: dict[str, torch.Tensor], share: Share) -> None:

@@ -16,6 +16,7 @@ from furrow.components.fine_tuner.pytorch.engine.activation_file import Activati
 from furrow.components.fine_tuner.pytorch.engine.dropout import RowDropout
 from furrow.components.fine_tuner.pytorch.engine.forward import Forward
 from furrow.components.fine_tuner.pytorch.engine.frozen_trunk import FrozenTrunk, texts_of
+from furrow.components.fine_tuner.pytorch.engine.modes import evaluating
 from furrow.components.records import AnyExample
 
 GIB = 1 << 30
@@ -123,12 +124,11 @@ def _dropout(decoder: nn.Module, above: nn.ModuleList) -> str | None:
 def _differs(trunk: FrozenTrunk, row: AnyExample, autocast: Callable[[], AbstractContextManager[Any]]) -> str | None:
     """Tries the two halves against the whole, and the lower half against itself as it is in training."""
     forward, kind = trunk.forward, trunk.forward.base.config.model_type
-    sequence, training = _short(row), forward.model.training
+    sequence = _short(row)
     layout = forward.lay([(sequence,)])
     other = forward.lay([(sequence._replace(input_ids=sequence.input_ids[::-1]),)])
     try:
-        with autocast():
-            forward.model.eval()
+        with autocast(), evaluating(forward.model):
             entering = trunk.compute(layout)
             trunk.compute(other)  # whatever a layer has left lying about for another is now that of another row
             halves, whole = trunk.above(layout, entering), forward.decode(layout)
@@ -139,8 +139,6 @@ def _differs(trunk: FrozenTrunk, row: AnyExample, autocast: Callable[[], Abstrac
     except (TypeError, ValueError, AttributeError, RuntimeError, AssertionError, IndexError) as error:
         reason = str(error).strip().splitlines()[:1] or [type(error).__name__]
         return f"the layers of {kind} cannot be run by themselves: {reason[0]}"
-    finally:
-        forward.model.train(training)
     if chance or not moved <= _EQUAL:
         return f"chance acts in the frozen layers of {kind}"
     return None if worst <= _EQUAL else f"{kind} comes out differently in two halves (by {worst:.1g})"

@@ -93,15 +93,14 @@ def peft_config(model: Any, method: Method) -> PeftConfig:
         return IA3Config(task_type=kind, **_ia3_places(model, method))
     if isinstance(method, PrefixMethod):
         return PrefixTuningConfig(task_type=kind, num_virtual_tokens=method.num_virtual_tokens)
-    if isinstance(method, PromptMethod):
-        text = {"prompt_tuning_init_text": method.init_text, "tokenizer_name_or_path": model.name_or_path}
-        return PromptTuningConfig(
-            task_type=kind,
-            num_virtual_tokens=method.num_virtual_tokens,
-            prompt_tuning_init=method.init.upper(),
-            **(text if method.init == "text" else {}),
-        )
-    raise NotImplementedError(method.type)
+    assert isinstance(method, PromptMethod), f"the method {method.type} has no config of PEFT here"
+    text = {"prompt_tuning_init_text": method.init_text, "tokenizer_name_or_path": model.name_or_path}
+    return PromptTuningConfig(
+        task_type=kind,
+        num_virtual_tokens=method.num_virtual_tokens,
+        prompt_tuning_init=method.init.upper(),
+        **(text if method.init == "text" else {}),
+    )
 
 
 def _initialisation(method: LowRank) -> bool | str:

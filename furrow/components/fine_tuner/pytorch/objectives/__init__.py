@@ -35,8 +35,8 @@ class Objective(Protocol):
         ...
 
     def context(self, batch: Sequence[AnyExample], forward: Forward) -> Any:
-        """What a share must know of the whole effective batch: what it is divided by, above all. May compute forward;
-        is called without gradients, the model in eval mode."""
+        """What a share must know of the whole effective batch: what it is divided by, above all. Called without
+        gradients, at every step; one that computes forward does so `evaluating` the model."""
         ...
 
     def share(self, micro: Sequence[AnyExample], forward: Forward, context: Any) -> Share:

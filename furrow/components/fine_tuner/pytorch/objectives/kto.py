@@ -10,6 +10,7 @@ import torch
 
 from furrow.components.events import Emit, Warned
 from furrow.components.fine_tuner.pytorch.engine.forward import Forward
+from furrow.components.fine_tuner.pytorch.engine.modes import evaluating
 from furrow.components.fine_tuner.pytorch.objective import KtoObjective
 from furrow.components.fine_tuner.pytorch.objectives import Share
 from furrow.components.fine_tuner.pytorch.objectives.preference_losses import kto_loss
@@ -69,7 +70,8 @@ class Kto:
 
     def context(self, batch: Sequence[AnyExample], forward: Forward) -> Batch:
         unrelated = [row.unrelated for row in cast(Sequence[Judged], batch)]
-        logps = answer_logps(unrelated, forward)
+        with evaluating(forward.model):
+            logps = answer_logps(unrelated, forward)
         drift = (logps - self._reference.of(unrelated, logps)).mean().clamp(min=0)
         return Batch(len(batch), drift)
 
