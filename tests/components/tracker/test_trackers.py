@@ -9,9 +9,11 @@ import zipfile
 
 import pytest
 
+from furrow.components.disk.storage import StorageError
 from furrow.components.events import DataPrepared, Evaluated, Resumed, StepEnded, TrainingStarted, Warned
 from furrow.components.registry import factory, find
 from furrow.components.tracker import TrackedRun
+from tests.faults.campaign.small_disk import fill, on_small_disk
 
 STARTED = TrainingStarted(
     total_steps=2, effective_batch_rows=4, trainable_parameters=1, total_parameters=1, device="cpu", dtype="float32"
@@ -286,3 +288,35 @@ def test_a_service_that_tells_failed_runs_from_finished_ones_is_told():
         tracker(STARTED)
         tracker.close(failed=failed)
         assert service.calls[-1] == said and service.calls[-3] == "start"
+
+
+def test_a_full_disk_loses_no_line_and_stops_nobody(tmp_path, small_disks):
+    def work(disk):
+        fill(disk.place, 0)  # not even room for the name of the file
+        write = tracker("jsonl", disk.place)
+        for number in range(300):
+            write(step(number, 2.0))
+            if number in (50, 150):
+                (disk.place / "ballast").unlink()  # there is room again,
+            if number == 100:
+                fill(disk.place, 4096)  # and some of it is gone again: a line is cut in two
+        write.close()
+        return 0
+
+    child = on_small_disk(tmp_path, 500_000, work)
+    assert child.code == 0, child.said
+    lines = (tmp_path / "kept" / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == list(range(300))
+
+
+def test_lines_that_never_found_room_are_told_of_at_the_end(tmp_path, small_disks):
+    def work(disk):
+        write = tracker("jsonl", disk.place)
+        fill(disk.place, 0)
+        write(step(1, 2.0))
+        with pytest.raises(StorageError, match=r"metrics.jsonl: the disk is full \(needed: "):
+            write.close()
+        return 0
+
+    child = on_small_disk(tmp_path, 500_000, work)
+    assert child.code == 0, child.said

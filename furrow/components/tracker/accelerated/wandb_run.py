@@ -1,4 +1,5 @@
-"""Weights & Biases, quiet: it prints nothing and keeps its hands off the terminal's output."""
+"""Weights & Biases, quiet: it prints nothing, keeps its hands off the terminal's output, and is told what the run says
+and nothing of the machine: no command line, no code, no packages."""
 
 from __future__ import annotations
 
@@ -18,6 +19,14 @@ def make(config: WandbConfig, run: TrackedRun) -> Tracker:
         entity=config.entity,
         tags=list(config.tags),
         mode="offline" if config.offline else None,
-        settings=wandb.Settings(console="off", silent=True),
+        settings=wandb.Settings(
+            console="off",
+            silent=True,
+            x_disable_meta=True,  # it holds the command line, and that may hold what no file should
+            x_disable_machine_info=True,
+            x_save_requirements=False,
+            disable_git=True,
+            disable_code=True,
+        ),
     )
     return AccelerateTracker(service, run.settings, fail=lambda: service.run.finish(exit_code=1))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch.utils.tensorboard import SummaryWriter
 
-from furrow.components.events import Event, Resumed
+from furrow.components.events import Event, Resumed, RolledBack
 from furrow.components.tracker import TrackedRun
 from furrow.components.tracker.figures import figures
 from furrow.components.tracker.tensorboard.component import TensorBoardConfig
@@ -18,7 +18,7 @@ class TensorBoardTracker:
         self._writer = SummaryWriter(self._folder)
 
     def __call__(self, event: Event) -> None:
-        if isinstance(event, Resumed):  # later steps, of before the run was cut off, are shown no more
+        if isinstance(event, Resumed | RolledBack):  # later steps, of before, are shown no more
             self._writer.close()
             self._writer = SummaryWriter(self._folder, purge_step=event.step + 1)
         if found := figures(event):

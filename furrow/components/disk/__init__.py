@@ -1,0 +1,1 @@
+"""What is written so that it is whole or absent, and what a disk has to say about it."""
