@@ -7,9 +7,10 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from furrow.components.config import Config
+from furrow.components.config import Config, Fixed, Free
 from furrow.components.errors import RequestError, did_you_mean
 
+_COMPARED = Free("the files are compared, wherever they lie")
 BUILT_IN = {"seedling": Path(__file__).parent / "builtin" / "seedling"}
 """Models that ship with Furrow: name -> folder."""
 
@@ -17,17 +18,19 @@ BUILT_IN = {"seedling": Path(__file__).parent / "builtin" / "seedling"}
 class BaseModelConfig(Config):
     """Exactly one of `builtin`, `path` and `huggingface_id`."""
 
-    builtin: str | None = None
+    builtin: Annotated[str | None, _COMPARED] = None
     """A model that ships with Furrow: `seedling` (Llama architecture, about 4 M parameters, knows a garden almanac)."""
-    path: str | None = None
+    path: Annotated[str | None, _COMPARED] = None
     """A folder with config.json, safetensors and a tokenizer."""
-    huggingface_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?$")] | None = None
+    huggingface_id: Annotated[
+        Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?$")] | None, _COMPARED
+    ] = None
     """A repository of the hub, e.g. `meta-llama/Llama-3.2-3B-Instruct`; gated ones need HF_TOKEN in the environment."""
     revision: str | None = None
     """Not there yet, and refused: every stage would have to take the same one. The main branch is taken."""
     torch_dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
     """Number type of the frozen weights; auto takes what `hardware` chose for the device."""
-    init: Literal["pretrained", "random"] = "pretrained"
+    init: Annotated[Literal["pretrained", "random"], Fixed("the run has begun from one of them")] = "pretrained"
     """random keeps only config.json and the tokenizer and begins with fresh weights: for pre-training from scratch."""
 
     @model_validator(mode="after")

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from furrow.components.events import Emit
 from furrow.components.generation import GenerationConfig
-from furrow.components.model_folder import ModelFolder
+from furrow.components.models.folder import ModelFolder
 from furrow.components.prompt_template import PromptTemplate
 
 

@@ -13,7 +13,7 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalize
 
 from furrow.components.exporter import ExportRequest
 from furrow.components.generation import GenerationConfig
-from furrow.components.model_folder import ModelFolder
+from furrow.components.models.folder import ModelFolder
 
 CORPUS = [
     "Sow leeks in March, in rich soil, fifteen centimetres apart; they grow well beside carrots.",

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
 
+import gguf
 import pytest
 import torch
 import transformers
@@ -23,7 +24,7 @@ from furrow.components.exporter.gguf import export as export_module
 from furrow.components.exporter.gguf.component import GgufConfig, Quantization
 from furrow.components.exporter.gguf.export import GgufExporter
 from furrow.components.exporter.gguf.llama import LlamaCpp
-from furrow.components.model_folder import ModelFolder, recognise
+from furrow.components.models.folder import ModelFolder, recognise
 
 Run = Callable[..., Path]
 
@@ -187,8 +188,18 @@ def test_tokens_that_llama_cpp_cuts_differently_are_refused(
 
 
 def test_a_file_that_llama_cpp_refuses_says_why(tmp_path: Path) -> None:
+    writer = gguf.GGUFWriter(tmp_path / "no.gguf", "nonsense")
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    with pytest.raises(FurrowError, match=r"llama.cpp refuses no.gguf: .*nonsense"):
+        LlamaCpp(tmp_path / "no.gguf")
+
+
+def test_llama_cpp_does_not_see_a_file_that_is_no_gguf(tmp_path: Path) -> None:
     (tmp_path / "no.gguf").write_bytes(b"GGUF and nothing more, but long enough for a header")
-    with pytest.raises(FurrowError, match=r"llama.cpp refuses no.gguf: .*gguf"):
+    with pytest.raises(FurrowError, match=r"no\.gguf: no whole GGUF file"):
         LlamaCpp(tmp_path / "no.gguf")
 
 

@@ -18,7 +18,7 @@ from furrow.components.exporter import ExportRequest
 from furrow.components.exporter.merged.component import MergedConfig
 from furrow.components.exporter.merged.export import MergedExporter
 from furrow.components.exporter.merged.folder import merged_folder
-from furrow.components.model_folder import recognise
+from furrow.components.models.folder import recognise
 
 
 @pytest.fixture

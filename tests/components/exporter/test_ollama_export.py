@@ -9,6 +9,7 @@ import gguf
 import numpy as np
 import pytest
 
+from furrow.components.disk.publish import publishing
 from furrow.components.errors import FurrowError, RequestError
 from furrow.components.events import Exported, ExportVerified, Noted, Progressed, Warned
 from furrow.components.exporter import ExportRequest
@@ -17,9 +18,8 @@ from furrow.components.exporter.ollama.export import OllamaExporter
 from furrow.components.exporter.ollama.modelfile import NotWritable
 from furrow.components.exporter.ollama.modelfile_grammar import read_modelfile
 from furrow.components.generation import GenerationConfig
-from furrow.components.model_folder import ModelFolder
+from furrow.components.models.folder import ModelFolder
 from furrow.components.ollama_api import OllamaRefusal, OllamaUnreachable
-from furrow.components.publish import publishing
 
 
 class TinyGguf:

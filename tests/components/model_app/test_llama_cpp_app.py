@@ -20,9 +20,9 @@ from furrow.components.model_app.llama_cpp.app import LlamaCppApp, free_cores
 from furrow.components.model_app.llama_cpp.component import COMPONENT, LlamaCppConfig
 from furrow.components.model_app.llama_cpp.find_gguf import find_gguf
 from furrow.components.model_app.llama_cpp.model import LlamaModel
-from furrow.components.model_folder import ModelFolder
+from furrow.components.models.folder import ModelFolder
+from furrow.components.models.served import Served
 from furrow.components.registry import factory, find
-from furrow.components.served import Served
 
 CUTS = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|"
@@ -238,10 +238,10 @@ def test_without_a_gguf_the_error_names_the_command_that_makes_one(tmp_path, nam
     assert f"furrow convert 'run/final model' {target} --format gguf" in caught.value.remedy
 
 
-def test_a_file_that_is_no_gguf_is_refused_with_llama_cpps_reason(tmp_path):
-    (tmp_path / "x.gguf").write_bytes(b"no model")
+def test_a_file_that_is_no_gguf_is_refused_with_the_reason(tmp_path):
+    (tmp_path / "x.gguf").write_bytes(b"no model, but long enough for one")
     served = Served(model=ModelFolder(Path("m"), "weights"), exports=tmp_path, model_name="x")
-    with pytest.raises(FurrowError, match=r"x\.gguf: .*magic"):
+    with pytest.raises(FurrowError, match=r"x\.gguf: no whole GGUF file: it does not begin with GGUF"):
         LlamaCppApp(LlamaCppConfig(), served)
 
 

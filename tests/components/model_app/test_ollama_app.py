@@ -10,9 +10,9 @@ from furrow.components.errors import FurrowError, RequestError
 from furrow.components.generation import GenerationConfig
 from furrow.components.model_app.ollama.app import OllamaApp
 from furrow.components.model_app.ollama.component import COMPONENT, OllamaAppConfig
-from furrow.components.model_folder import ModelFolder
+from furrow.components.models.folder import ModelFolder
+from furrow.components.models.served import Served
 from furrow.components.ollama_api import OllamaRefusal, OllamaUnreachable
-from furrow.components.served import Served
 
 SERVED = Served(
     model=ModelFolder(Path("runs/a b/final_model"), "adapter"), exports=Path("runs/exports"), model_name="garden"

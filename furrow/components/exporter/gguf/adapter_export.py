@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from peft import PeftConfig
 
+from furrow.components.disk.publish import publishing_together, refuse_existing
+from furrow.components.disk.staging import scratch
 from furrow.components.errors import RequestError
 from furrow.components.events import Emit, Exported, StageStarted
 from furrow.components.exporter import ExportRequest
@@ -16,7 +17,7 @@ from furrow.components.exporter.gguf.adapter import read_pairs, refuse_special, 
 from furrow.components.exporter.gguf.component import GgufAdapterConfig
 from furrow.components.exporter.gguf.destination import gguf_file
 from furrow.components.exporter.gguf.families import family_of
-from furrow.components.exporter.gguf.manifest import manifest_path, publish_manifest
+from furrow.components.exporter.gguf.manifest import manifest_path, write_manifest
 from furrow.components.exporter.gguf.vocabulary import read_vocabulary
 from furrow.components.exporter.gguf.writer import write_model
 from furrow.components.exporter.merged.agreement import Agreement
@@ -28,7 +29,6 @@ from furrow.components.exporter.merged.folder import (
     refuse_unmergeable,
 )
 from furrow.components.exporter.merged.probes import probes
-from furrow.components.publish import publishing, refuse_existing
 
 
 class GgufAdapterExporter:
@@ -50,11 +50,11 @@ class GgufAdapterExporter:
         refuse_special(adapter)
         config = load_config(request.source)
         family_of(config)
-        with publishing(destination, overwrite=request.overwrite) as staging:
-            with tempfile.TemporaryDirectory(prefix=".furrow-gguf-", dir=destination.parent) as work:
-                measured = self._write(request, config, float(adapter.lora_alpha), Path(work), staging, emit)
-            manifest_path(destination).unlink(missing_ok=True)
-        publish_manifest(destination, request.source, self._dtype, {self._dtype: measured})
+        both = [destination, manifest_path(destination)]
+        with publishing_together(both, overwrite=request.overwrite) as (staging, manifest):
+            with scratch(destination.parent, destination.name) as work:
+                measured = self._write(request, config, float(adapter.lora_alpha), work, staging, emit)
+            write_manifest(manifest, staging, request.source, self._dtype, {self._dtype: measured})
         emit(measured.event(destination))
         emit(Exported(format="gguf-adapter", path=str(destination), bytes=destination.stat().st_size))
         return destination

@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from furrow.components.disk.storage import blame_full_disk
 from furrow.components.errors import FurrowError, RequestError
+from furrow.components.secrets import environment_without_secrets
 
 VARIABLE = "LLAMA_CPP_DIR"
 
@@ -27,7 +29,8 @@ def converter() -> Path | None:
 
 
 def convert(script: Path, folder: Path, tokenizer: Any, work: Path, into: Path, *, dtype: str, name: str) -> None:
-    """Run the script on `folder` with this tokenizer (and its chat template) in the place of the folder's own.
+    """Run the script on `folder` with this tokenizer (and its chat template) in the place of the folder's own. Its
+    environment holds no secrets.
 
     Raises FurrowError with the script's last lines if it fails. That it ended well proves nothing: compare the result.
     """
@@ -38,7 +41,10 @@ def convert(script: Path, folder: Path, tokenizer: Any, work: Path, into: Path, 
             (dressed / file.name).symlink_to(file.resolve())
     tokenizer.save_pretrained(dressed)
     command = [sys.executable, str(script), str(dressed), "--outfile", str(into), "--outtype", dtype]
-    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+    done = subprocess.run(
+        command, capture_output=True, text=True, errors="replace", check=False, env=environment_without_secrets()
+    )
     if done.returncode or not into.is_file():
+        blame_full_disk(into)
         last = "; ".join(done.stderr.strip().splitlines()[-3:]) or f"exit code {done.returncode}"
         raise FurrowError(f"llama.cpp's converter failed: {last}", where=str(script))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from furrow.components.disk.publish import publishing_together, refuse_existing
+from furrow.components.disk.staging import scratch
 from furrow.components.events import Emit, Exported, Noted, Progressed, StageStarted, Warned
 from furrow.components.exporter import ExportRequest
 from furrow.components.exporter.gguf import checkout, hyperparameters, verify
@@ -16,7 +17,7 @@ from furrow.components.exporter.gguf.component import GgufConfig
 from furrow.components.exporter.gguf.destination import gguf_file
 from furrow.components.exporter.gguf.families import FAMILIES, Family, architecture_of, family_of
 from furrow.components.exporter.gguf.llama import LlamaCpp
-from furrow.components.exporter.gguf.manifest import manifest_path, publish_manifest
+from furrow.components.exporter.gguf.manifest import manifest_path, write_manifest
 from furrow.components.exporter.gguf.quantize import quantize, tensor_types
 from furrow.components.exporter.gguf.stream import PLAIN
 from furrow.components.exporter.gguf.vocabulary import normal_form, read_vocabulary
@@ -32,8 +33,7 @@ from furrow.components.exporter.merged.folder import (
     refuse_unmergeable,
 )
 from furrow.components.exporter.merged.probes import probes, rendered_texts
-from furrow.components.model_folder import ModelFolder
-from furrow.components.publish import publishing, refuse_existing
+from furrow.components.models.folder import ModelFolder
 
 _LOSSLESS = {torch.float32: "f32", torch.float16: "f16", torch.bfloat16: "bf16"}
 
@@ -60,11 +60,11 @@ class GgufExporter:
         script = _converter_for(request)
         tokenizer = load_tokenizer(request.source)
         tokenizer.chat_template = request.template.jinja()
-        with publishing(destination, overwrite=request.overwrite) as staging:
-            with tempfile.TemporaryDirectory(prefix=".furrow-gguf-", dir=destination.parent) as name:
-                agreements = self._write(request, tokenizer, script, Path(name), staging, emit)
-            manifest_path(destination).unlink(missing_ok=True)  # never the old figures beside a new file
-        publish_manifest(destination, request.source, self._quantization, agreements)
+        both = [destination, manifest_path(destination)]  # never the old figures beside a new file
+        with publishing_together(both, overwrite=request.overwrite) as (staging, manifest):
+            with scratch(destination.parent, destination.name) as work:
+                agreements = self._write(request, tokenizer, script, work, staging, emit)
+            write_manifest(manifest, staging, request.source, self._quantization, agreements)
         emit(agreements[self._quantization].event(destination))
         emit(Exported(format="gguf", path=str(destination), bytes=destination.stat().st_size))
         return destination

@@ -15,6 +15,7 @@ import torch
 
 from furrow.components.errors import FurrowError
 from furrow.components.exporter.merged.agreement import Logits
+from furrow.components.models.gguf_header import read_gguf_header
 
 _WARNING = 3
 _said: deque[str] = deque(maxlen=8)
@@ -49,6 +50,8 @@ class LlamaCpp:
 
     def __init__(self, path: Path, *, context: int = 512, adapter: Path | None = None) -> None:
         """Raises FurrowError if llama.cpp refuses the file or the adapter, with its reason."""
+        for file in filter(None, (path, adapter)):
+            read_gguf_header(file)
         listen()
         self._context = self._adapter = None
         self._model = llama_cpp.llama_model_load_from_file(str(path).encode(), _model_params())

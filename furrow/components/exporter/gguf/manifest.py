@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import furrow
+from furrow.components.disk.hashing import sha256_of
 from furrow.components.exporter.gguf.quantize import tensor_types
 from furrow.components.exporter.merged.agreement import Agreement
-from furrow.components.model_folder import ModelFolder
-from furrow.components.publish import publish_text, sha256_of
+from furrow.components.models.folder import ModelFolder
 
 _PACKAGES = ("gguf", "llama-cpp-python", "torch", "transformers")
 
@@ -22,8 +22,11 @@ def manifest_path(path: Path) -> Path:
     return path.with_name(path.name + ".json")
 
 
-def publish_manifest(path: Path, source: ModelFolder, quantization: str, agreements: dict[str, Agreement]) -> None:
-    """Write it beside the published file; `agreements` by the name of the file type that was compared."""
+def write_manifest(
+    into: Path, path: Path, source: ModelFolder, quantization: str, agreements: dict[str, Agreement]
+) -> None:
+    """About the file `path`, which has the name already that it will be published under; `agreements` by the name of
+    the file type that was compared."""
     content: dict[str, Any] = {
         "file": path.name,
         "bytes": path.stat().st_size,
@@ -34,4 +37,4 @@ def publish_manifest(path: Path, source: ModelFolder, quantization: str, agreeme
         "agreement": {name: dataclasses.asdict(measured) for name, measured in agreements.items()},
         "versions": {"furrow": furrow.__version__} | {name: importlib.metadata.version(name) for name in _PACKAGES},
     }
-    publish_text(manifest_path(path), json.dumps(content, indent=2) + "\n")
+    into.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

@@ -10,6 +10,7 @@ import torch
 from safetensors import safe_open
 
 from furrow.components.errors import FurrowError
+from furrow.components.models.inspection import inspect_model
 
 _DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 
@@ -18,7 +19,8 @@ class Weights:
     """All tensors of `model.safetensors` or of the shards its index names. Holds no tensor; files are memory-mapped."""
 
     def __init__(self, folder: Path) -> None:
-        """Raises FurrowError if the folder holds no safetensors."""
+        """Raises FurrowError if the folder holds no safetensors, or such as are not to be trusted."""
+        inspect_model(str(folder))
         self.folder = folder
         self._file_of = _files(folder)
         self._open: dict[str, Any] = {}

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from furrow.components.disk.publish import publishing, refuse_existing
 from furrow.components.errors import FurrowError
 from furrow.components.events import Emit, Exported, StageStarted
 from furrow.components.exporter import ExportRequest
@@ -19,8 +20,7 @@ from furrow.components.exporter.merged.folder import (
     refuse_unmergeable,
 )
 from furrow.components.exporter.merged.probes import probes
-from furrow.components.model_folder import ModelFolder, recognise
-from furrow.components.publish import publishing, refuse_existing
+from furrow.components.models.folder import ModelFolder, recognise
 
 GATES = {
     torch.float32: Gate(mean_kl=1e-6, max_abs=1e-2),

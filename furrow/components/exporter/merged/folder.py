@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import transformers
 from peft import PeftConfig
 
 from furrow.components.errors import RequestError
-from furrow.components.model_folder import ModelFolder
-from furrow.components.model_loading import load_model
-from furrow.components.scoring import set_padding
+from furrow.components.models import pretrained
+from furrow.components.models.folder import ModelFolder
+from furrow.components.models.loading import load_model
+from furrow.components.models.scoring import set_padding
 
 
 @contextlib.contextmanager
@@ -54,12 +54,12 @@ def load(source: ModelFolder, dtype: torch.dtype | str = torch.float32) -> Any:
 
 def load_config(source: ModelFolder) -> Any:
     """The transformers config of the model, of its base for an adapter."""
-    return transformers.AutoConfig.from_pretrained(_weights_of(source), trust_remote_code=False)
+    return pretrained.load_config(_weights_of(source))
 
 
 def load_tokenizer(source: ModelFolder) -> Any:
     """The tokenizer that belongs to the model."""
-    return transformers.AutoTokenizer.from_pretrained(source.tokenizer, trust_remote_code=False)
+    return pretrained.load_tokenizer(source.tokenizer)
 
 
 @torch.inference_mode()

@@ -6,8 +6,7 @@ import dataclasses
 import shlex
 from pathlib import Path
 
-from transformers import AutoTokenizer
-
+from furrow.components.disk.publish import publishing, refuse_existing
 from furrow.components.events import Emit, Event, Exported, ExportVerified, Noted, Warned
 from furrow.components.exporter import Exporter, ExportRequest
 from furrow.components.exporter.gguf.component import GgufConfig
@@ -16,9 +15,9 @@ from furrow.components.exporter.ollama.component import OllamaExporterConfig
 from furrow.components.exporter.ollama.model_name import checked_name
 from furrow.components.exporter.ollama.modelfile import NotWritable, commands_for, write_modelfile
 from furrow.components.exporter.ollama.registration import ModelSettings, register
+from furrow.components.models.pretrained import load_tokenizer
 from furrow.components.ollama_address import base_url
 from furrow.components.ollama_api import OllamaApi, OllamaUnreachable, options
-from furrow.components.publish import publishing, refuse_existing
 
 GGUF = "model.gguf"
 MODELFILE = "Modelfile"
@@ -92,7 +91,7 @@ def stop_texts(request: ExportRequest) -> list[str]:
     stops = list(dict.fromkeys(text for text in texts if text))
     if stops:
         return stops
-    tokenizer = AutoTokenizer.from_pretrained(request.source.tokenizer, trust_remote_code=False)
+    tokenizer = load_tokenizer(request.source.tokenizer)
     return [tokenizer.eos_token] if tokenizer.eos_token else []
 
 

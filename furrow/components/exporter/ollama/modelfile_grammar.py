@@ -76,23 +76,27 @@ def _word(text: str, position: int, pattern: str) -> tuple[str, int]:
 
 
 def _value(text: str, position: int) -> tuple[str, int]:
-    """The value that begins at `position` and where it ends: the first line end at which its quotes are closed."""
-    kept = ""
+    """The value that begins at `position` and where it ends: the first line end at which its quotes are closed.
+
+    The first line says whether there are quotes; only a line that ends with them can close them, so that each character
+    is looked at once, however many lines there are.
+    """
+    kept: list[str] = []
+    quotes = ""
     for line in re.compile(r"([^\r\n]*)([\r\n]|\Z)").finditer(text, position):
-        kept += "".join(filter(_survives, line[1]))
-        value = _unquoted(kept.strip(" \t\r\n"))
-        if value is not None:
-            return value, line.end()
-        kept += line[2]
+        piece = line[1] if line[1].isprintable() else "".join(filter(_survives, line[1]))
+        if not kept:
+            begun = piece.strip(" \t")
+            quotes = next((each for each in ('"""', '"') if begun.startswith(each)), "")
+        kept.append(piece)
+        if piece.rstrip(" \t").endswith(quotes):
+            value = "".join(kept).strip(" \t\r\n")
+            if not quotes:
+                return value, line.end()
+            if len(value) >= 2 * len(quotes):
+                return value[len(quotes) : -len(quotes)], line.end()
+        kept.append(line[2])
     raise Unreadable("a value's quotes are not closed")
-
-
-def _unquoted(text: str) -> str | None:
-    for quotes in ('"""', '"'):
-        if text.startswith(quotes):
-            closed = len(text) >= 2 * len(quotes) and text.endswith(quotes)
-            return text[len(quotes) : -len(quotes)] if closed else None
-    return text
 
 
 def _survives(character: str) -> bool:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from furrow.components.disk.hashing import sha256_of
 from furrow.components.errors import FurrowError, RequestError
 from furrow.components.events import Emit, Noted, Progressed, StageStarted
 from furrow.components.ollama_api import OllamaApi
-from furrow.components.publish import sha256_of
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from furrow.components.model_app.llama_cpp.component import LlamaCppConfig
 from furrow.components.model_app.llama_cpp.find_gguf import find_gguf
 from furrow.components.model_app.llama_cpp.model import LlamaModel
 from furrow.components.model_app.llama_cpp.sampling import Sampler
-from furrow.components.served import Served
+from furrow.components.models.served import Served
 from furrow.components.stopping import cut_at_stops
 
 

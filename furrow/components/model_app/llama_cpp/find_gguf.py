@@ -7,7 +7,7 @@ import struct
 from pathlib import Path
 
 from furrow.components.errors import RequestError
-from furrow.components.served import Served
+from furrow.components.models.served import Served
 
 _ADAPTER = b"general.type" + struct.pack("<IQ", 8, 7) + b"adapter"
 """The metadata of a GGUF that holds an adapter only: key, type string, length, value."""

@@ -19,6 +19,7 @@ import llama_cpp
 import numpy as np
 
 from furrow.components.errors import FurrowError
+from furrow.components.models.gguf_header import read_gguf_header
 
 Logits = np.ndarray[Any, np.dtype[np.float32]]
 """float32 [vocabulary]"""
@@ -54,7 +55,9 @@ class LlamaModel:
     """The weights and the vocabulary; contexts come and go with the answers."""
 
     def __init__(self, path: Path, *, gpu: bool) -> None:
-        """Raises FurrowError with llama.cpp's reason if it refuses the file. `gpu`: on one, if the build can."""
+        """Raises FurrowError for a file that is not whole, or with llama.cpp's reason if it refuses it. `gpu`: on one,
+        if the build can."""
+        read_gguf_header(path)
         llama_cpp.llama_log_set(_LISTENER, ctypes.c_void_p(0))
         params = llama_cpp.llama_model_default_params()
         params.n_gpu_layers = -1 if gpu else 0
@@ -145,7 +148,9 @@ class LlamaContext:
         self._context, self._size = context, vocabulary_size
 
     def logits_after(self, tokens: Sequence[int]) -> Logits:
-        """Append the tokens to those so far; what follows the last of them."""
+        """Append the tokens to those so far; what follows the last of them. Raises FurrowError where there are none."""
+        if not tokens:
+            raise FurrowError("the prompt has no tokens", remedy="write something; or the vocabulary is broken")
         for start in range(0, len(tokens), _BATCH):
             part = tokens[start : start + _BATCH]
             ids = (llama_cpp.llama_token * len(part))(*part)  # named, because the batch only points at it

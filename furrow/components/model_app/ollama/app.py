@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from furrow.components.errors import RequestError
 from furrow.components.generation import GenerationConfig
 from furrow.components.model_app.ollama.component import OllamaAppConfig
+from furrow.components.models.served import Served
 from furrow.components.ollama_address import base_url
 from furrow.components.ollama_api import OllamaApi, OllamaRefusal, options
-from furrow.components.served import Served
 from furrow.components.stopping import cut_at_stops
 
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 from peft import PeftModel
-from transformers import AutoTokenizer
 
 from furrow.components.errors import RequestError
 from furrow.components.generation import GenerationConfig
@@ -15,10 +14,11 @@ from furrow.components.model_app.transformers.component import TransformersAppCo
 from furrow.components.model_app.transformers.device import device_of
 from furrow.components.model_app.transformers.judge import TransformersJudge
 from furrow.components.model_app.transformers.sampling import next_token
-from furrow.components.model_loading import load_model
-from furrow.components.served import Served
+from furrow.components.models.loading import load_model
+from furrow.components.models.pretrained import load_tokenizer
+from furrow.components.models.served import Served
 from furrow.components.stopping import cut_at_stops
-from furrow.components.tokens import answer_ends, prompt_ids
+from furrow.components.tokens import answer_ends, prompt_ids, refuse_unknown_tokens
 
 
 def make_app(config: TransformersAppConfig, served: Served) -> TransformersApp | TransformersJudge:
@@ -31,7 +31,7 @@ class TransformersApp:
 
     def __init__(self, config: TransformersAppConfig, served: Served) -> None:
         self._device = device_of(served.device)
-        self._tokenizer = AutoTokenizer.from_pretrained(served.model.tokenizer, trust_remote_code=False)
+        self._tokenizer = load_tokenizer(served.model.tokenizer)
         dtype = torch.float32 if self._device.type == "cpu" else "auto"
         self._model = load_model(served.model, dtype=dtype, device=self._device)
         # Virtual tokens stand before the prompt; for what follows they are in the cache already.
@@ -47,6 +47,7 @@ class TransformersApp:
     def _pieces(self, prompt: str, generation: GenerationConfig, ends: set[int]) -> Iterator[str]:
         """The text of the answer, as far as its bytes make whole characters."""
         ids = prompt_ids(self._tokenizer, prompt)
+        refuse_unknown_tokens(self._inner, [ids])
         longest = getattr(self._model.config, "max_position_embeddings", None)
         if longest is not None and len(ids) + self._virtual >= longest:
             room = longest - self._virtual

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from furrow.components.errors import RequestError
 from furrow.components.model_app.transformers.device import device_of
-from furrow.components.scoring import load_scorer, logits
-from furrow.components.served import Served
+from furrow.components.models.scoring import load_scorer, logits
+from furrow.components.models.served import Served
 
 
 class TransformersJudge:

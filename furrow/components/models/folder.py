@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from furrow.components.errors import RequestError
+from furrow.components.models.inspection import inspect_adapter
+from furrow.components.models.safetensors_header import read_header
 
 STRATEGY_FILE = "strategy.yaml"
 """The filled strategy that `train` saves beside the weights; whoever serves them finds the template there."""
 QUANTIZATION_FILE = "quantization.json"
 """Beside an adapter: how its base was quantised in training. PEFT's own files do not say it."""
+_QUANTIZING = re.compile(r"dtype|load_in_[48]bit|bnb_4bit_\w+|llm_int8_\w+")
+_DTYPES = ("float32", "float16", "bfloat16")
 CLASSES_FILE = "classes.json"
 """Beside an adapter of a classifier: the list of its classes. PEFT's own files do not say them."""
 
@@ -41,7 +46,7 @@ class ModelFolder:
 def recognise(path: Path) -> ModelFolder:
     """Tells an adapter from whole weights; a run folder means its `final_model`, a checkpoint its `model`.
 
-    Raises RequestError if the folder holds no model, or an adapter that does not name its base.
+    Raises RequestError if the folder holds no model, or an adapter that does not name its base or is more than weights.
     """
     path = Path(path)
     if not path.exists():
@@ -50,6 +55,7 @@ def recognise(path: Path) -> ModelFolder:
         )
     for inner in (path, path / "final_model", path / "model"):
         if (inner / "adapter_config.json").is_file():
+            inspect_adapter(inner)
             return ModelFolder(
                 inner, "adapter", _base_of(inner), _quantization_of(inner), labels=_labels_of_adapter(inner)
             )
@@ -73,7 +79,12 @@ def _base_of(adapter: Path) -> str:
 
 def _quantization_of(adapter: Path) -> Mapping[str, Any] | None:
     file = adapter / QUANTIZATION_FILE
-    return _read(file) if file.is_file() else None
+    if not file.is_file():
+        return None
+    quantization = _read(file)
+    if quantization.get("dtype") not in _DTYPES or not all(map(_QUANTIZING.fullmatch, quantization)):
+        raise RequestError(f"{file} does not say how to quantise", remedy="copy the whole folder again")
+    return quantization
 
 
 def _labels_of_adapter(adapter: Path) -> tuple[str, ...] | None:
@@ -83,9 +94,8 @@ def _labels_of_adapter(adapter: Path) -> tuple[str, ...] | None:
     file = adapter / CLASSES_FILE
     if file.is_file():
         return tuple(map(str, _read(file)["labels"]))
-    with (adapter / "adapter_model.safetensors").open("rb") as weights:
-        header = json.loads(weights.read(int.from_bytes(weights.read(8), "little")))
-    rows = [tensor["shape"][0] for name, tensor in header.items() if name.endswith(".score.weight")]
+    shapes = read_header(adapter / "adapter_model.safetensors").shapes
+    rows = [shape[0] for name, shape in shapes.items() if name.endswith(".score.weight") and shape]
     if not rows:
         raise RequestError(f"{adapter} is the adapter of a classifier and holds no head", remedy="train it again")
     return tuple(map(str, range(rows[0])))

@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from transformers import AutoTokenizer
 
-from furrow.components.model_folder import ModelFolder
-from furrow.components.model_loading import load_model
+from furrow.components.models.folder import ModelFolder
+from furrow.components.models.loading import load_model
+from furrow.components.models.pretrained import load_tokenizer
 
 
 def load_scorer(folder: ModelFolder, *, dtype: torch.dtype | str, device: torch.device | None = None) -> Any:
     """The model of a folder with `labels`, ready to be asked."""
     model = load_model(folder, dtype=dtype, device=device)
-    set_padding(model, AutoTokenizer.from_pretrained(folder.tokenizer, trust_remote_code=False))
+    set_padding(model, load_tokenizer(folder.tokenizer))
     return model
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from furrow.components.model_folder import ModelFolder
+from furrow.components.models.folder import ModelFolder
 
 WRITERS = ("llama_cpp", "ollama")
 """Apps that serve models which write text, and no others."""

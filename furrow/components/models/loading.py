@@ -11,11 +11,13 @@ from typing import Any
 import torch
 import transformers
 from peft import PeftModel
-from safetensors import SafetensorError
 from transformers.modeling_layers import GenericForSequenceClassification
 
 from furrow.components.errors import FurrowError
-from furrow.components.model_folder import ModelFolder
+from furrow.components.models.folder import ModelFolder
+from furrow.components.models.inspection import inspect_adapter, inspect_model
+from furrow.components.models.pretrained import refusing_nonsense
+from furrow.components.models.snapshot import local
 
 NEEDED = "bitsandbytes"
 """What holds weights in 4 and 8 bits; an extra."""
@@ -33,15 +35,26 @@ def load_weights(
     """A model of transformers. `source` is a folder or a hub id; `labels` makes it a classifier of these classes.
 
     `quantization` is what a `ModelFolder` has under that name. Quantised weights must be put on their `device` here.
-    Raises FurrowError where bitsandbytes is wanted and not installed; OSError and ValueError are transformers' own.
+    Raises FurrowError for a model that is not to be trusted, and where bitsandbytes is wanted and not installed;
+    Unreadable for one that is not whole or not there.
     """
     if quantization is not None:
         dtype, more = getattr(torch, quantization["dtype"]), {**more, **_quantized(quantization, device)}
     if labels is not None:
         more = {**more, "num_labels": len(labels), **_names_of(labels)}
     kind: Any = transformers.AutoModelForCausalLM if labels is None else transformers.AutoModelForSequenceClassification
-    with _quiet_about_heads():
-        model = kind.from_pretrained(source, dtype=dtype, trust_remote_code=False, use_safetensors=True, **more)
+    with _quiet_about_heads(), refusing_nonsense(f"the model {source}"):
+        folder = local(source, weights=True)
+        inspect_model(folder)
+        model, found = kind.from_pretrained(
+            folder, dtype=dtype, trust_remote_code=False, use_safetensors=True, output_loading_info=True, **more
+        )
+    model.name_or_path = model.config.name_or_path = source
+    if missing := sorted(found["missing_keys"]):  # transformers draws fresh ones, and says so in a table on the screen
+        raise FurrowError(
+            f"the weights of {source} lack {len(missing)} that its architecture has: {', '.join(missing[:3])}, …",
+            remedy="download or copy the whole folder again; config.json may be that of another model",
+        )
     if quantization is not None:
         model.furrow_quantization = dict(quantization)
         _keep_exact(model)
@@ -88,10 +101,7 @@ def load_model(
     A base that was quantised in training is quantised again. `in_full` writes its quantised weights out as `dtype`, so
     that an adapter can be merged into the very numbers it was trained on.
     """
-    try:
-        model = _load(folder, dtype, device, in_full, {**more, "labels": folder.labels})
-    except SafetensorError as error:
-        raise FurrowError(f"the weights in {folder.path} (or of {folder.base}) are damaged: {error}") from error
+    model = _load(folder, dtype, device, in_full, {**more, "labels": folder.labels})
     return (model if device is None else model.to(device)).eval()
 
 
@@ -104,7 +114,9 @@ def _load(
     if folder.quantization is not None and in_full:
         base = base.dequantize().to(dtype)
         base.is_loaded_in_4bit = base.is_loaded_in_8bit = base.is_quantized = False  # PEFT goes by these
-    with warnings.catch_warnings():  # AdaLoRA's pattern of ranks is by weight, and PEFT looks for layers of that name
+    inspect_adapter(folder.path)
+    with warnings.catch_warnings(), refusing_nonsense(f"the adapter {folder.path}"):
+        # AdaLoRA's pattern of ranks is by weight, and PEFT looks for layers of that name
         warnings.filterwarnings("ignore", message="The following rank_pattern keys", category=RuntimeWarning)
         return PeftModel.from_pretrained(base, str(folder.path))
 
