@@ -24,7 +24,7 @@ ROWS = [
 LOAD_ROWS = """
 import json, sys
 from pathlib import Path
-from furrow.stages.rows import load_rows
+from furrow.stages.data.rows import load_rows
 from furrow.strategies.files import load
 rows = load_rows(load("grouped", Path(sys.argv[1])), lambda event: None)
 print(json.dumps([[dict(row.columns) for row in side] for side in (rows.train, rows.evaluation)]))

@@ -6,8 +6,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from furrow.components.errors import RequestError
-from furrow.strategies.secret_values import scrubbed
+from furrow.components.secrets import scrubbed
 
+MOST = 100
+"""Problems that are shown."""
+LONGEST = 1000
+"""Characters of one; a strategy may have a key of 200,000."""
 Path = tuple[str | int, ...]
 """Keys (and list indices) from the strategy down."""
 
@@ -33,8 +37,9 @@ class Problem:
     what: str
 
     def __str__(self) -> str:
-        path = dotted(self.path)
-        return scrubbed(f"{self.place}: {path}: {self.what}" if path else f"{self.place}: {self.what}")
+        path, what = dotted(self.path), " ".join(self.what.splitlines())
+        text = scrubbed(f"{self.place}: {path}: {what}" if path else f"{self.place}: {what}")
+        return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
 
 
 class StrategyErrors(RequestError):
@@ -42,13 +47,16 @@ class StrategyErrors(RequestError):
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems: Sequence[Problem] = sorted(set(problems), key=_order)
-        super().__init__("\n".join(str(problem) for problem in self.problems))
+        more = [f"and {len(self.problems) - MOST} more"] if len(self.problems) > MOST else []
+        super().__init__("\n".join([*map(str, self.problems[:MOST]), *more]))
 
 
 def dotted(path: Path) -> str:
-    """`("a", "b", 0)` -> `a.b[0]`."""
-    text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
-    return text.removeprefix(".")
+    """`("a", "b", 0)` -> `a.b[0]`; the end of a line in a key is written as `\\n`, for a key may not pose as a line."""
+    text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).removeprefix(".")
+    return "".join(
+        letter.encode("unicode_escape").decode() if letter.splitlines() == [""] else letter for letter in text
+    )
 
 
 def _order(problem: Problem) -> tuple[str, int, str]:

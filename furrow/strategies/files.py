@@ -14,12 +14,13 @@ from omegaconf import OmegaConf
 from furrow.components.errors import RequestError, did_you_mean
 from furrow.components.events import Event
 from furrow.strategies import overrides as overriding
+from furrow.strategies.containment import uncontained
 from furrow.strategies.defaults import fill
 from furrow.strategies.errors import Problem, StrategyErrors
 from furrow.strategies.filled import filled_yaml
 from furrow.strategies.interpolation import resolve
 from furrow.strategies.moved_keys import SHORT_FORMS, settle
-from furrow.strategies.notes import contradictions, notes
+from furrow.strategies.notes import contradictions, left_behind, notes
 from furrow.strategies.schema import Strategy
 from furrow.strategies.source import read_file
 from furrow.strategies.spellings import Body, bodies
@@ -31,6 +32,7 @@ _SOURCES = ("builtin", "path", "huggingface_id", "revision")
 """Keys of base_model that say which model it is: naming one replaces what was inherited of them."""
 
 LIBRARY = Path(__file__).parent / "library"
+MAX_ANCESTORS = 16
 BLOCKS = frozenset(key for key in Strategy.model_fields if key not in ("key", "name", "description"))
 """Names that no strategy can have: whoever writes them at the top has left out the strategy's name."""
 
@@ -41,6 +43,8 @@ class Loaded:
 
     strategy: Strategy
     notes: list[Event]
+    body: Body
+    """The keys that were written, of the strategy, of what it extends and of `--set`, each with its place."""
 
 
 @dataclass(frozen=True)
@@ -109,8 +113,10 @@ def _bodies_of(file: Path | None) -> dict[str, Body]:
     found = bodies(read_file(Path(file)))
     blocks = [body for key, body in found.items() if key in SHORT_FORMS or key in BLOCKS]
     if blocks:
-        what = "is a block of a strategy, not a strategy; wanted is `name: {{{}: …}}`"
-        raise StrategyErrors(Problem(body.place(()), (body.key,), what.format(body.key)) for body in blocks)
+        what = "is a block of a strategy, not a strategy; wanted is"
+        raise StrategyErrors(
+            Problem(body.place(()), (body.key,), f"{what} `name: {{{body.key}: …}}`") for body in blocks
+        )
     return found
 
 
@@ -128,6 +134,7 @@ def _load(body: Body, there: dict[str, Body], overrides: Sequence[str]) -> Loade
     for text in overrides:
         override = overriding.parse(text)
         events += settle(override, problems)
+        events += left_behind(whole, override)
         whole = _laid_over(whole, override)
     data, refused = resolve(whole)
     problems += refused
@@ -135,10 +142,10 @@ def _load(body: Body, there: dict[str, Body], overrides: Sequence[str]) -> Loade
     strategy, wrong = verify(whole, data)
     problems += wrong
     if strategy is not None:
-        problems += contradictions(strategy, whole)
+        problems += [*contradictions(strategy, whole), *uncontained(strategy, whole)]
     if problems or strategy is None:
         raise StrategyErrors(problems)
-    return Loaded(strategy, [*events, *more, *notes(strategy, whole)])
+    return Loaded(strategy, [*events, *more, *notes(strategy, whole)], whole)
 
 
 def _inherit(body: Body, there: dict[str, Body], problems: list[Problem]) -> tuple[Body, list[Event]]:
@@ -152,6 +159,9 @@ def _inherit(body: Body, there: dict[str, Body], problems: list[Problem]) -> tup
             raise StrategyErrors(
                 [Problem(chain[-1].place(("extends",)), ("extends",), f"goes round in a circle: {circle}")]
             )
+        if len(chain) > MAX_ANCESTORS:
+            what = f"goes on over more than {MAX_ANCESTORS} strategies"
+            raise StrategyErrors([Problem(chain[-1].place(("extends",)), ("extends",), what)])
         chain.append(parent)
         seen.append(identity)
     whole, events = Body(body.key, {}, {}), []
@@ -159,6 +169,7 @@ def _inherit(body: Body, there: dict[str, Body], problems: list[Problem]) -> tup
         own = {key: copy.deepcopy(value) for key, value in one.data.items() if key != "extends"}
         settled = Body(body.key, own, dict(one.places))
         events += settle(settled, problems)
+        events += left_behind(whole, settled)
         whole = _laid_over(whole, settled)
     return whole, events
 

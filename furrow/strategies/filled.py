@@ -6,19 +6,21 @@ from typing import Any
 
 import yaml
 
+from furrow.components.plain_text import printable
 from furrow.strategies.references import escape
 from furrow.strategies.schema import Strategy
 
 
 def filled_yaml(strategy: Strategy) -> str:
     """A strategy file with this one strategy in it, which loads to an equal Strategy."""
-    return yaml.dump(
-        {strategy.key: _told(strategy.model_dump(mode="json"))},
-        Dumper=_Dumper,
-        sort_keys=False,
-        allow_unicode=True,
-        width=110,
-    )
+    told = {strategy.key: _told(strategy.model_dump(mode="json"))}
+    written = _dumped(told, allow_unicode=True)
+    return written if printable(written) == written else _dumped(told, allow_unicode=False)
+
+
+def _dumped(told: Any, *, allow_unicode: bool) -> str:
+    """Without `allow_unicode` all but ASCII is escaped: what turns the direction of writing around is not hidden."""
+    return yaml.dump(told, Dumper=_Dumper, sort_keys=False, allow_unicode=allow_unicode, width=110)
 
 
 def _told(value: Any) -> Any:

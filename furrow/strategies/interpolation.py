@@ -1,7 +1,8 @@
 """`${…}`: a reference to another key of the strategy, or to a variable of the environment that holds no secret.
 
-Every reference is judged before OmegaConf resolves any: `a: ${b}${b}`, `b: ${c}${c}`, … doubles with each line, and
-`${oc.env:HF_TOKEN}` would copy a secret into whatever is written.
+Every reference is judged before any is resolved: `a: ${b}${b}`, `b: ${c}${c}`, … doubles with each line, and
+`${oc.env:HF_TOKEN}` would copy a secret into whatever is written. They are resolved here, as OmegaConf would, because
+its grammar takes three seconds for a text of 256 KiB.
 """
 
 from __future__ import annotations
@@ -10,16 +11,15 @@ import os
 import re
 from typing import Any
 
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-
 from furrow.strategies.errors import Path, Problem, dotted
 from furrow.strategies.moved_keys import SHORT_FORMS
-from furrow.strategies.references import KeyReference, Reference, VariableReference, references
+from furrow.strategies.references import KeyReference, Reference, VariableReference, pieces
 from furrow.strategies.spellings import Body
 
 MAX_RESOLVED = 1 << 20
 """Characters and values after resolving, counting each use of a reference; a strategy has about 4,000."""
+MAX_CHAIN = 100
+"""Values on the way from a reference to what it means in the end."""
 
 ENVIRONMENT = frozenset(
     (
@@ -45,14 +45,33 @@ def resolve(body: Body) -> tuple[dict[str, Any], list[Problem]]:
     if not judge.references:
         return body.data, problems
     data = _without(body.data, {problem_path for problem_path, _ in judge.refused})
-    aliases = {name: "${" + dotted(target) + "}" for name, target in SHORT_FORMS.items() if _get(data, target)}
-    try:
-        resolved = OmegaConf.to_container(OmegaConf.create({**data, **aliases}), resolve=True)
-    except OmegaConfBaseException as error:
-        first_line = str(error).partition("\n")[0]
-        return _without(body.data, judge.references), [*problems, Problem(body.place(()), (), first_line)]
-    assert isinstance(resolved, dict)
-    return {str(key): value for key, value in resolved.items() if key not in aliases}, problems
+    return _Resolver(data, judge).value(data, ()), problems
+
+
+class _Resolver:
+    """Replaces what the judge let pass."""
+
+    def __init__(self, data: dict[str, Any], judge: _Judge) -> None:
+        self._data, self._judge = data, judge
+        self._meant: dict[Path, Any] = {}
+
+    def value(self, value: Any, path: Path) -> Any:
+        if isinstance(value, str) and "${" in value:
+            found = [piece if isinstance(piece, str) else self._of(piece, path) for piece in pieces(value)]
+            return found[0] if len(found) == 1 else "".join(map(str, found))
+        if isinstance(value, dict):
+            return {key: self.value(item, (*path, key)) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self.value(item, (*path, index)) for index, item in enumerate(value)]
+        return value
+
+    def _of(self, reference: Reference, path: Path) -> Any:
+        if isinstance(reference, VariableReference):
+            return os.environ.get(reference.name, None if reference.default == "null" else reference.default)
+        target = self._judge.target(reference, path)
+        if target not in self._meant:
+            self._meant[target] = self.value(_get(self._data, target), target)
+        return self._meant[target]
 
 
 class _Judge:
@@ -80,6 +99,8 @@ class _Judge:
         if path in self._open:
             circle = " -> ".join(dotted(step) for step in [*self._open[self._open.index(path) :], path])
             raise _Refused(f"the references go round in a circle: {circle}")
+        if len(self._open) == MAX_CHAIN:
+            raise _Refused(f"the references go on over more than {MAX_CHAIN} values")
         self._open.append(path)
         try:
             size = 1
@@ -98,33 +119,36 @@ class _Judge:
             return size
         self.references.add(path)
         try:
-            for reference in references(text):
-                size += self._reference_size(reference, path)
+            found = pieces(text)
+            for reference in found:
+                if not isinstance(reference, str):
+                    size += self._reference_size(reference, path, alone=len(found) == 1)
         except _Refused as refused:
             self.refused.append((path, str(refused)))
         return size
 
-    def _reference_size(self, reference: Reference, path: Path) -> int:
+    def _reference_size(self, reference: Reference, path: Path, *, alone: bool) -> int:
         if isinstance(reference, VariableReference):
             return _judge_variable(reference)
-        target = self._target(reference, path)
+        target = self.target(reference, path)
         if path[: len(target)] == target:
             raise _Refused("the reference is to itself, or to a block around it")
+        if not alone and _children(_get(self.body.data, target)):
+            raise _Refused(f"{dotted(target)} is a block, and cannot stand within a text")
         return self._size(_get(self.body.data, target), target)
 
-    def _target(self, reference: KeyReference, path: Path) -> Path:
+    def target(self, reference: KeyReference, path: Path) -> Path:
         base: Path = path[: max(len(path) - reference.dots, 0)] if reference.dots else ()
         steps = reference.steps
         if not reference.dots and steps[0] in SHORT_FORMS and steps[0] not in self.body.data:
             base, steps = SHORT_FORMS[steps[0]], steps[1:]
         at, target = _get(self.body.data, base), base
         for step in steps:
-            key: str | int = int(step) if isinstance(at, list) and step.isdigit() else step
-            children = dict(_children(at))
-            if key not in children:
+            key: str | int = int(step) if isinstance(at, list) and step.isdecimal() and len(step) < 10 else step
+            if not _has(at, key):
                 wanted = dotted((*base, *steps))
                 raise _Refused(f"there is no key {wanted} in this strategy to refer to; write \\${{ for the characters")
-            at, target = children[key], (*target, key)
+            at, target = at[key], (*target, key)
         return target
 
 
@@ -140,7 +164,7 @@ def _judge_variable(variable: VariableReference) -> int:
             f"the environment variable {name} may not be read by a strategy, because it could hold a secret that would "
             f"be written into files; allowed: FURROW_…, {', '.join(sorted(ENVIRONMENT))}"
         )
-    if name not in os.environ and not variable.has_default:
+    if name not in os.environ and variable.default is None:
         raise _Refused(f"the environment variable {name} is not set; a default is given as ${{oc.env:{name},default}}")
     return len(os.environ.get(name, ""))
 
@@ -153,8 +177,14 @@ def _children(value: Any) -> list[tuple[Any, Any]]:
 
 def _get(data: Any, path: Path) -> Any:
     for step in path:
-        data = dict(_children(data)).get(step)
+        data = data[step] if _has(data, step) else None
     return data
+
+
+def _has(data: Any, step: str | int) -> bool:
+    if isinstance(data, dict):
+        return step in data
+    return isinstance(data, list) and isinstance(step, int) and 0 <= step < len(data)
 
 
 def _without(data: Any, paths: set[Path], here: Path = ()) -> Any:

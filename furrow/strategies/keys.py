@@ -10,11 +10,13 @@ from typing import Any
 
 from pydantic.fields import FieldInfo
 
-from furrow.components.config import Config, NoEffect
+from furrow.components.config import Bound, Config, Free, NoEffect, OnResume
 from furrow.components.errors import FurrowError
 from furrow.components.registry import claims, find
 from furrow.strategies.schema import Strategy
 from furrow.strategies.wiring import OfSlot
+
+_BOUND = Bound()
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,8 @@ class Key:
     field: FieldInfo
     owner: type[Config]
     variant: str | None = None
+    on_resume: OnResume = _BOUND
+    """What may become of it when a run is gone on with."""
 
     @property
     def name(self) -> str:
@@ -53,6 +57,16 @@ def keys_at(parent: tuple[str, ...], variant: Any = None) -> list[Key]:
     return [key for key in there if variant is None or key.variant in (None, variant)]
 
 
+def on_resume(field: FieldInfo, above: OnResume) -> OnResume:
+    """What may become of a field when a run is gone on with: its own mark, else that of the block it stands in."""
+    for mark in field.metadata:
+        if isinstance(mark, NoEffect):
+            return Free(mark.why)
+        if isinstance(mark, OnResume):
+            return mark
+    return above
+
+
 def configs_in(annotation: Any) -> list[type[Config]]:
     """The config classes in a type: more than one for a union told apart by `type`."""
     if isinstance(annotation, type) and issubclass(annotation, Config):
@@ -76,27 +90,27 @@ def _parts(annotation: Any) -> Iterator[Any]:
             yield from _parts(part)
 
 
-def _keys(owner: type[Config], prefix: tuple[str, ...], variant: str | None) -> Iterator[Key]:
+def _keys(owner: type[Config], prefix: tuple[str, ...], variant: str | None, above: OnResume = _BOUND) -> Iterator[Key]:
     for name, field in owner.model_fields.items():
         if field.exclude:
             continue
-        path = (*prefix, name)
-        yield Key(path, field, owner, variant)
+        path, mark = (*prefix, name), on_resume(field, above)
+        yield Key(path, field, owner, variant, mark)
         slot = slot_of(field)
         if slot:
-            yield from _wired(slot, path)
+            yield from _wired(slot, path, mark)
         configs = configs_in(field.annotation)
         for config in configs:
-            yield from _keys(config, path, _type_of(config) if len(configs) > 1 else None)
+            yield from _keys(config, path, _type_of(config) if len(configs) > 1 else None, mark)
 
 
-def _wired(slot: OfSlot, path: tuple[str, ...]) -> Iterator[Key]:
+def _wired(slot: OfSlot, path: tuple[str, ...], above: OnResume) -> Iterator[Key]:
     for name in claims(slot.slot):
         try:
             config = find(slot.slot, name).config
         except FurrowError:  # a plugin that cannot be loaded hurts only the strategy that names it
             continue
-        yield from _keys(config, path if slot.flat else (*path, "config"), name)
+        yield from _keys(config, path if slot.flat else (*path, "config"), name, above)
 
 
 def _type_of(config: type[Config]) -> str | None:

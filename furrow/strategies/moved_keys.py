@@ -23,6 +23,22 @@ SHORT_FORMS: dict[str, Path] = {
 }
 """Blocks of the fine-tuner that may stand in the strategy itself (and in `--set`)."""
 
+
+def short(path: Path) -> Path:
+    """`components.fine_tuner.config.method.r` is also said `method.r`."""
+    for name, target in SHORT_FORMS.items():
+        if path[: len(target)] == target and name != "optimization":
+            return (name, *path[len(target) :])
+    return path
+
+
+def full(path: Path) -> Path:
+    """The path of what is said in a short form, or at a place that it is moved from."""
+    first = path[0]
+    long = (*SHORT_FORMS.get(str(first), (first,)), *path[1:])
+    return MOVED.get(long) or REWORDED.get(long, (long, None))[0]
+
+
 MOVED: dict[Path, Path] = {
     (*ARGUMENTS, "eval_split"): ("dataset", "eval_split"),
     **{

@@ -8,9 +8,10 @@ from typing import Any
 
 from furrow.components.config import Config, NoEffect
 from furrow.components.events import Event, Noted, Warned
-from furrow.components.served import WRITERS
+from furrow.components.models.served import WRITERS
 from furrow.strategies.errors import Path, Problem, dotted
-from furrow.strategies.moved_keys import CONFIG
+from furrow.strategies.keys import keys_at
+from furrow.strategies.moved_keys import CONFIG, short
 from furrow.strategies.schema import TEMPLATE, Strategy
 from furrow.strategies.spellings import Body
 
@@ -40,6 +41,34 @@ def notes(strategy: Strategy, body: Body) -> Iterator[Event]:
             message=f"{body.place(('prompt_template',))}: prompt_template does not shape the rows of this classifier",
             remedy="set objective.text to template, or leave the template out",
         )
+
+
+def left_behind(below: Body, above: Body) -> Iterator[Event]:
+    """Settings of a component that are lost because what is laid over it names another `type`, which has them too."""
+    for path, old, new, lost in _of_other_types(below.data, above.data, ()):
+        if lost:
+            listed = ", ".join(lost)
+            yield Noted(
+                message=f"{above.place(path)}: {dotted(short(path))} is {new} instead of {old}: {listed} of {old} are "
+                f"left behind, and {new} has its own defaults; give them too to keep them"
+            )
+
+
+def _of_other_types(below: Any, above: Any, path: tuple[str, ...]) -> Iterator[tuple[Path, str, str, list[str]]]:
+    """(path, type below, type above, keys that both types have and only the one below is given)."""
+    if not isinstance(below, dict):
+        return
+    over = {"type": above} if isinstance(above, str) else above if isinstance(above, dict) else {}
+    old, new = below.get("type"), over.get("type")
+    if isinstance(old, str) and isinstance(new, str) and old != new:
+        inner = "config" in below or "config" in over
+        at = (*path, "config") if inner else path
+        given, anew = (each.get("config") or {} if inner else each for each in (below, over))
+        known = {key.name for key in keys_at(at, new) if key.variant == new} - {"type"}
+        yield path, old, new, [name for name in given if name in known and name not in anew]
+        return
+    for key, value in over.items():
+        yield from _of_other_types(below.get(key), value, (*path, key))
 
 
 def contradictions(strategy: Strategy, body: Body) -> list[Problem]:
@@ -107,11 +136,18 @@ def _about_steps(strategy: Strategy, body: Body) -> Iterator[Event]:
     for winner, loser in pairs:
         path = (*CONFIG, "training_args", loser)
         value = getattr(arguments, winner, None) or 0
-        if value > 0 and _is_given(arguments, loser):
+        together = _layer(body, (*path[:-1], winner)) == _layer(body, path)  # else one is laid over the other
+        if value > 0 and _is_given(arguments, loser) and together:
             yield Warned(
                 message=f"{body.place(path)}: {loser} has no effect: {winner} is {value}, and wins",
                 remedy="give only one of them",
             )
+
+
+def _layer(body: Body, path: Path) -> str:
+    """The file that the path was written in; all of `--set` is one."""
+    source = body.place(path).source
+    return "--set" if source.startswith("--set ") else source
 
 
 def _is_given(settings: Any, name: str) -> bool:

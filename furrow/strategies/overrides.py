@@ -9,7 +9,7 @@ import yaml
 
 from furrow.strategies.errors import Path, Place, Problem, StrategyErrors
 from furrow.strategies.references import references
-from furrow.strategies.source import read_text
+from furrow.strategies.source import MAX_BYTES, MAX_DEPTH, read_text
 from furrow.strategies.spellings import Body
 
 _STEP = re.compile(r"[\w-]+")
@@ -23,6 +23,9 @@ def parse(text: str) -> Body:
     source = f"--set {text if len(text) <= 80 else text[:77] + '…'}"
     name, equals, value = text.partition("=")
     steps = tuple(name.strip().split("."))
+    if len(text) > MAX_BYTES or len(steps) > MAX_DEPTH:
+        what = f"at most {MAX_DEPTH} keys in one another, and {MAX_BYTES // 1024} KiB"
+        raise StrategyErrors([Problem(Place(source, None, ()), (), what)])
     if not equals or not all(_STEP.fullmatch(step) for step in steps):
         wanted = "wanted is key=value, such as training_args.learning_rate=1e-4"
         raise StrategyErrors([Problem(Place(source, None, ()), (), wanted)])

@@ -12,12 +12,12 @@ from typing import Any, Literal, Union
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from furrow.components.config import Config
+from furrow.components.config import Config, Free
 from furrow.components.registry import find
 from furrow.strategies.errors import Path, dotted
 from furrow.strategies.interpolation import ENVIRONMENT
 from furrow.strategies.keys import Key, every_key, slot_of
-from furrow.strategies.moved_keys import MOVED, REWORDED, SHORT_FORMS
+from furrow.strategies.moved_keys import MOVED, REWORDED, SHORT_FORMS, short
 from furrow.strategies.wiring import OfSlot
 
 _WORDS = {str: "text", bool: "true or false", int: "whole number", float: "number", type(None): ""}
@@ -32,6 +32,10 @@ is the name for people); each may have a `version`. A key with nothing after it 
 `extends: other` begins with the keys of another strategy, of the same file or shipped. `${a.key}` repeats another value
 of the strategy, `${oc.env:NAME}` one of the environment (allowed are `FURROW_…` and {environment}; never one whose name
 smells of a secret).
+
+`on resume` says what may become of a key when `train --resume` goes on with an interrupted run. free: it may change.
+bound: a change is refused, unless `--allow-change KEY` says that it is meant; it holds from the next step on, and
+manifest.json keeps it. fixed: it cannot change within a run, since what a checkpoint holds would mean nothing.
 """
 
 
@@ -76,14 +80,23 @@ def _table(heading: str, summary: str, keys: Sequence[Key]) -> str:
         lines += [_one_line(summary), ""]
     if not keys:
         return "\n".join([*lines, "No settings.", ""])
-    lines += ["| key | value | default | meaning |", "|---|---|---|---|"]
+    lines += ["| key | value | default | on resume | meaning |", "|---|---|---|---|---|"]
     for key in keys:
         meaning = _one_line(key.field.description or "")
         if key.no_effect:
             meaning += f" **Has no effect**: {key.no_effect}."
-        cells = (f"`{key.name}`", _value(key), _default(key), meaning)
+        cells = (f"`{key.name}`", _value(key), _default(key), _on_resume(key), meaning)
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join([*lines, ""])
+
+
+def _on_resume(key: Key) -> str:
+    """Nothing for a block whose keys say it each."""
+    mark = key.on_resume
+    if key.is_block and not isinstance(mark, Free):
+        return ""
+    grows = isinstance(mark, Free) and mark.growing
+    return type(mark).__name__.lower() + (" to grow" if grows else "")
 
 
 def _written_elsewhere() -> str:
@@ -91,17 +104,10 @@ def _written_elsewhere() -> str:
     rows: list[tuple[Path, Path]] = [((name,), target) for name, target in SHORT_FORMS.items()]
     rows += list(MOVED.items()) + [(path, target) for path, (target, _) in REWORDED.items()]
     lines += [
-        f"| `{_short(source)}` | `{_short(target) if len(source) > 1 else dotted(target)}` |" for source, target in rows
+        f"| `{dotted(short(source))}` | `{dotted(short(target) if len(source) > 1 else target)}` |"
+        for source, target in rows
     ]
     return "\n".join([*lines, ""])
-
-
-def _short(path: tuple[str | int, ...]) -> str:
-    """`components.fine_tuner.config.method.r` is also said `method.r`."""
-    for name, target in SHORT_FORMS.items():
-        if path[: len(target)] == target and name != "optimization":
-            return dotted((name, *path[len(target) :]))
-    return dotted(path)
 
 
 def _value(key: Key) -> str:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, get_args
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
-from pydantic import Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator
 from pydantic.json_schema import SkipJsonSchema
 
-from furrow.components.config import Config
+from furrow.components.config import Config, Free
 from furrow.components.errors import did_you_mean
 from furrow.components.generation import GenerationConfig
 from furrow.components.registry import find
@@ -33,6 +33,17 @@ TRACKER = OfSlot("tracker", flat=True)
 TEMPLATE = OfSlot("prompt_template", flat=True, default="chat", type_by_key=(("format", "format"),))
 
 Tokens = Annotated[int, Field(ge=1)]
+_COMPARED = Free("the rows are compared, wherever they lie")
+
+
+def _stop_is_fail(action: Any) -> Any:
+    return "stop" if action == "fail" else action
+
+
+OnBadRow = Annotated[
+    Literal["stop", "skip"],
+    BeforeValidator(_stop_is_fail, json_schema_input_type=Literal["stop", "skip", "fail"]),
+]
 
 
 class ComponentsConfig(Config):
@@ -40,22 +51,29 @@ class ComponentsConfig(Config):
 
     fine_tuner: Annotated[Wired, FINE_TUNER] = Field(default_factory=lambda: FINE_TUNER.wire({}))
     """What makes the model: `{type, config}`. Default: pytorch."""
-    model_app: Annotated[Wired, MODEL_APP] = Field(default_factory=lambda: MODEL_APP.wire({}))
+    model_app: Annotated[Wired, MODEL_APP, Free("the model answers when it is trained")] = Field(
+        default_factory=lambda: MODEL_APP.wire({})
+    )
     """What answers with it: `{type, config}`. Default: transformers."""
 
 
 class DatasetConfig(Config):
     """Where the rows come from. Relative paths are relative to the folder in which the command runs."""
 
-    train_file: str | None = None
+    train_file: Annotated[str | None, _COMPARED] = None
     """Rows to learn: .jsonl, .json or .csv. Default: what `--train-dataset` names."""
-    eval_file: str | None = None
+    eval_file: Annotated[str | None, _COMPARED] = None
     """Rows to measure on, never learned. Default: what `--eval-dataset` names."""
     eval_split: Annotated[float, Field(ge=0, le=0.5)] = 0.0
     """Share of train_file that is kept for measuring where there is no eval_file; 0.1 is usual. Default: 0.1 where
     `eval_strategy` asks for evaluations and there is no eval_file, else 0."""
-    reader: Annotated[Wired, READER] | None = None
+    reader: Annotated[Annotated[Wired, READER] | None, _COMPARED] = None
     """What reads the files: `{type, …}`. Default: by the file's ending."""
+    on_bad_row: Annotated[OnBadRow, Free("the rows that are left are compared")] = "stop"
+    """What to do about a row that cannot be used (broken JSON, a missing or empty column, an unknown role): `stop` (or
+    `fail`) ends the run and names it, and up to five that cannot be read; `skip` sets it aside into bad_rows.jsonl in
+    the run folder and goes on, if at most half of the rows are bad. What is wrong with a whole file (its format, its
+    encoding; a line of JSON lines that is not UTF-8 is a bad row, unless it is the first) ends the run anyway."""
     splitter: Annotated[Wired, SPLITTER] = Field(default_factory=lambda: SPLITTER.wire({}))
     """What splits train_file by eval_split: `{type, …}`. Default: random."""
 
@@ -136,7 +154,7 @@ class MonitoringConfig(Config):
     """Write metrics.jsonl into the run folder, one event a line."""
     log_tensorboard: bool = False
     """Write TensorBoard files into the run folder; needs the extra `tensorboard`."""
-    trackers: tuple[Annotated[Wired, TRACKER], ...] = ()
+    trackers: Annotated[tuple[Annotated[Wired, TRACKER], ...], Field(max_length=16)] = ()
     """Where the figures go besides: names, or `{type, …}` with settings. wandb, mlflow, comet and trackio need the
     extra of their name. One that fails is warned of, and the run goes on without it."""
     project: Annotated[str, Field(min_length=1)] = "furrow"
@@ -162,9 +180,9 @@ class Strategy(Config):
 
     key: SkipJsonSchema[str] = Field(exclude=True)
     """The name under which it stands in its file."""
-    name: str = ""
+    name: Annotated[str, Free("it is for people")] = ""
     """Its name for people."""
-    description: str = ""
+    description: Annotated[str, Free("it is for people")] = ""
     """What it is for."""
     components: ComponentsConfig = Field(default_factory=ComponentsConfig)
     """The components that do the work."""
@@ -174,11 +192,11 @@ class Strategy(Config):
     """What happens to rows before they are learned."""
     prompt_template: Annotated[Wired, TEMPLATE] = Field(default_factory=lambda: TEMPLATE.wire({}))
     """How a row becomes text: `{type, …}`. Default: format where the key `format` is given, else chat."""
-    generation: GenerationConfig = GenerationConfig()
+    generation: Annotated[GenerationConfig, Free("the model answers when it is trained")] = GenerationConfig()
     """How the model answers."""
-    export: ExportConfig = ExportConfig()
+    export: Annotated[ExportConfig, Free("it is made of the trained model")] = ExportConfig()
     """What is made of the model after training."""
-    monitoring: MonitoringConfig = MonitoringConfig()
+    monitoring: Annotated[MonitoringConfig, Free("watching changes no weight")] = MonitoringConfig()
     """What is watched during a training, and where its events go."""
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +13,11 @@ from furrow.strategies.source import Document
 
 _NAME = re.compile(r"[^\W_]([\w .-]*[\w-])?|_[\w.-]*")
 """It becomes the name of a folder."""
+_LONGEST = 100
+MAX_STRATEGIES = 200
+"""In a file; each is verified in 5 ms. So many fit if each extends another one and changes a dozen values."""
+MAX_VALUES = 2000
+"""Keys and values of one; 50 are usual, and a rank for each layer of a large model makes 500."""
 
 
 @dataclass
@@ -59,45 +65,73 @@ def bodies(document: Document) -> dict[str, Body]:
 
 
 def _from_mapping(document: Document, listed: dict[str, Any], prefix: Path) -> dict[str, Body]:
-    problems = [
-        _problem(document, (*prefix, key), "a strategy is a mapping of blocks such as components, dataset, export")
-        for key, body in listed.items()
-        if body is not None and not isinstance(body, dict)
-    ]
+    _refuse_many(document, listed)
+    found: dict[str, Body] = {}
+    problems: list[Problem] = []
+    for key, body in listed.items():
+        if body is not None and not isinstance(body, dict):
+            what = "a strategy is a mapping of blocks such as components, dataset, export"
+            problems.append(_problem(document, (*prefix, key), what))
+            continue
+        try:
+            found[key] = _body(document, key, body or {}, (*prefix, key))
+        except StrategyErrors as error:
+            problems += error.problems
     if problems:
         raise StrategyErrors(problems)
-    return {key: _body(document, key, body or {}, (*prefix, key)) for key, body in listed.items()}
+    return found
 
 
 def _from_list(document: Document, listed: list[Any]) -> dict[str, Body]:
     """In a list, `name` is the strategy's key; `title` is its name for people."""
+    _refuse_many(document, listed)
     found: dict[str, Body] = {}
+    problems: list[Problem] = []
     for index, entry in enumerate(listed):
         path: Path = ("strategies", index)
         key = entry.get("name") if isinstance(entry, dict) else None
         if not isinstance(key, str) or not key:
-            raise StrategyErrors([_problem(document, path, "every strategy of the list needs a `name` (text)")])
+            problems.append(_problem(document, path, "every strategy of the list needs a `name` (text)"))
+            continue
         if key in found:
             what = f"there are two strategies named {key!r}, the first in line {found[key].place(()).line}"
-            raise StrategyErrors([_problem(document, path, what)])
+            problems.append(_problem(document, path, what))
+            continue
         data = {name: value for name, value in entry.items() if name != "name"}
-        found[key] = _body(document, key, data, path)
+        try:
+            found[key] = _body(document, key, data, path)
+        except StrategyErrors as error:
+            problems += error.problems
+            continue
         if "title" in data:
             data["name"] = data.pop("title")
             found[key].places["name",] = found[key].places.pop(("title",))
+    if problems:
+        raise StrategyErrors(problems)
     return found
+
+
+def _refuse_many(document: Document, listed: Collection[Any]) -> None:
+    if len(listed) > MAX_STRATEGIES:
+        raise StrategyErrors([_problem(document, (), f"{len(listed)} strategies; at most {MAX_STRATEGIES} are read")])
 
 
 def _body(document: Document, key: str, data: dict[str, Any], prefix: Path) -> Body:
     if not _NAME.fullmatch(key):
         what = "the name of a strategy begins with a letter or digit and has letters, digits, spaces, and . _ - in it"
         raise StrategyErrors([_problem(document, prefix, what)])
+    if key in ("strategies", "version"):
+        raise StrategyErrors([_problem(document, prefix, "is a word of the file's own form; choose another name")])
+    if len(key) > _LONGEST:
+        raise StrategyErrors([_problem(document, prefix, f"the name of a strategy has at most {_LONGEST} characters")])
     depth = len(prefix)
     places = {
         path[depth:]: Place(place.source, place.line, path[depth:])
         for path, place in document.places.items()
         if path[:depth] == prefix
     }
+    if len(places) > MAX_VALUES:
+        raise StrategyErrors([_problem(document, prefix, f"a strategy has at most {MAX_VALUES} keys and values")])
     return Body(key, data, places)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,13 +12,13 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from furrow.components.errors import did_you_mean
+from furrow.components.secrets import HIDDEN, holds_secret
 from furrow.strategies.errors import Path, Problem
 from furrow.strategies.schema import Strategy
-from furrow.strategies.secret_values import HIDDEN, holds_token
 from furrow.strategies.spellings import Body
 from furrow.strategies.suggestions import unknown_key
 
-_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
+_NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?")
 _RANGE = re.compile(rf"\s*(?P<first>{_NUMBER.pattern})\s*(-|–|—|\.\.|to)\s*{_NUMBER.pattern}\s*")
 _SECRET_NAME = re.compile(r"token(?!s|izer)|secret|password|api_?key|credential", re.IGNORECASE)
 _KINDS = {
@@ -40,6 +41,8 @@ _WANTED = {
     "model_type": "a mapping",
     "model_attributes_type": "a mapping",
 }
+_MOST = 200
+"""Problems that are worked out: to find the nearest name for each of 10,000 unknown keys would take a minute."""
 _BOUNDS = {
     "greater_than": ("gt", "greater than"),
     "greater_than_equal": ("ge", "at least"),
@@ -64,8 +67,11 @@ def verify(body: Body, data: dict[str, Any]) -> tuple[Strategy | None, list[Prob
 
 def _secrets(body: Body, value: Any, path: Path) -> Iterator[Problem]:
     """Refuses every value that holds an access token: the filled strategy is saved beside the model."""
-    if isinstance(value, str) and holds_token(value):
-        what = "an access token stands here; a strategy holds no secrets: set it in the environment (HF_TOKEN)"
+    if isinstance(value, str) and holds_secret(value):
+        what = (
+            "an access token or a password stands here; a strategy holds no secrets: set it in the environment "
+            "(HF_TOKEN, or MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD)"
+        )
         yield Problem(body.place(path), body.written(path), what)
     elif isinstance(value, dict | list):
         for key, item in value.items() if isinstance(value, dict) else enumerate(value):
@@ -75,7 +81,7 @@ def _secrets(body: Body, value: Any, path: Path) -> Iterator[Problem]:
 def _problems(errors: Iterable[ErrorDetails], body: Body, data: dict[str, Any]) -> Iterable[Problem]:
     """One problem a path. Of a union each branch complains; the one that looked inside the value knows best."""
     by_path: dict[Path, ErrorDetails] = {}
-    for error in errors:
+    for error in itertools.islice(errors, _MOST):
         by_path.setdefault(_real_path(error, data), error)
     for path, error in by_path.items():
         inside = any(len(other) > len(path) and other[: len(path)] == path for other in by_path)
@@ -125,7 +131,8 @@ def _what(error: ErrorDetails, path: Path, data: dict[str, Any]) -> str:
 
 
 def _wrong_kind(wanted: str, given: Any, name: str) -> str:
-    what = f"{wanted} is wanted, got {_KINDS.get(type(given), 'nothing')} {_shown(given, name)}".rstrip()
+    kind = "" if isinstance(given, bool) else _KINDS.get(type(given), "nothing") + " "
+    what = f"{wanted} is wanted, got {kind}{_shown(given, name)}".rstrip()
     if not isinstance(given, str):
         return f"{what}; put it in quotes" if wanted == "text" and isinstance(given, bool | int | float) else what
     if "number" not in wanted:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from furrow.strategies.files import load
+
 TEXT = "a: {method: {r: 4}, training_args: {learning_rate: 1e-4, max_steps: 5}, generation: {temperature: 0.3}}"
 
 
@@ -73,3 +75,28 @@ def test_the_last_one_wins_and_the_rest_of_the_file_stays(load_text):
 )
 def test_a_mistake_is_blamed_on_the_option(override, problem, problems):
     assert problems(TEXT, [override]) == [problem]
+
+
+LORA = """
+    mine:
+      base_model: builtin:seedling
+      method: {type: lora, r: 8, alpha: 8, dropout: 0.0}
+    heir:
+      extends: mine
+      method: {type: dora, r: 4}
+"""
+
+
+@pytest.mark.parametrize("override", ["method.type=dora", "method=dora", "method={type: dora}"])
+def test_settings_that_another_type_leaves_behind_are_named(override, load_text, said):
+    loaded = load_text(LORA, [override])
+    assert (loaded.strategy.fine_tuner.config.method.r, loaded.strategy.fine_tuner.config.method.alpha) == (16, 32)
+    [note] = [message for message in said(loaded) if "left behind" in message]
+    assert "method is dora instead of lora: r, alpha, dropout of lora are left behind" in note
+
+
+def test_only_what_the_new_type_has_and_is_not_given_again_is_named(load_text, write, said):
+    assert not [message for message in said(load_text(LORA, ["method.type=full"])) if "left behind" in message]
+    assert not [message for message in said(load_text(LORA, ["method.r=4"])) if "left behind" in message]
+    [note] = [message for message in said(load("heir", write(LORA))) if "left behind" in message]
+    assert note.startswith("s.yaml:6: method is dora instead of lora: alpha, dropout of lora are left behind")

@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 
 from furrow.components.errors import RequestError
+from furrow.strategies.errors import StrategyErrors
 from furrow.strategies.files import load, load_all, names, summaries
+from furrow.strategies.source import read_text
+from furrow.strategies.spellings import MAX_STRATEGIES, bodies
 
 BODY = "{method: {r: 4}, export: {to_gguf: true}}"
 SPELLINGS = {
@@ -81,3 +84,17 @@ def test_a_file_that_cannot_be_read_says_why(tmp_path):
     (tmp_path / "latin.yaml").write_bytes(b"a: {name: caf\xe9}\n")
     with pytest.raises(RequestError, match="not UTF-8: byte 13 is 0xe9"):
         load("a", tmp_path / "latin.yaml")
+
+
+def test_every_bad_name_is_reported_and_none_poses_as_a_line():
+    text = '"a\\nerror: line2": {}\n"": {}\ngood: {}\n"b\\u2028c": {}\nd: 3\n'
+    with pytest.raises(StrategyErrors) as raised:
+        bodies(read_text(text, "x.yaml"))
+    lines = str(raised.value).splitlines()
+    assert [line.partition(": ")[0] for line in lines] == ["x.yaml:1", "x.yaml:2", "x.yaml:4", "x.yaml:5"]
+    assert lines[0].startswith("x.yaml:1: a\\nerror: line2: the name") and lines[2].startswith("x.yaml:4: b\\u2028c:")
+
+
+def test_as_many_strategies_as_are_allowed_fit_if_each_changes_a_dozen_values():
+    one = "  extends: a\n  training_args: {" + ", ".join(f"k{n}: {n}" for n in range(9)) + "}\n"
+    assert len(bodies(read_text("".join(f"s{n}:\n{one}" for n in range(MAX_STRATEGIES)), "x.yaml"))) == MAX_STRATEGIES

@@ -15,7 +15,7 @@ from furrow.components.fine_tuner.pytorch.hardware_checks import check_hardware,
 from furrow.components.fine_tuner.pytorch.method import LoraMethod
 from furrow.components.fine_tuner.pytorch.training_args import TrainingArgsConfig
 from furrow.components.fine_tuner.pytorch.training_args_elsewhere import NOT_HERE
-from furrow.stages.train import order_seed_of
+from furrow.stages.run.request import order_seed_of
 from furrow.strategies.moved_keys import ARGUMENTS, MOVED, REWORDED
 
 
@@ -317,3 +317,18 @@ def test_configs_are_closed_and_frozen():
         LoraMethod.model_validate_json('{"rank": 4}')
     with pytest.raises(ValidationError):
         LoraMethod().r = 5
+
+
+def test_a_length_that_is_laid_over_another_one_is_not_warned_about(load_text, said):
+    both = "a: {training_args: {max_steps: 9, num_train_epochs: 2}}"
+    epochs = "a: {training_args: {num_train_epochs: 2}}"
+    laid_over = [
+        load_text(epochs, ["training_args.max_steps=9"]),
+        load_text("b: {extends: demo_almanac, training_args: {max_steps: 9}}"),
+    ]
+    assert load_text("a: {extends: demo_almanac}").strategy.fine_tuner.config.training_args.num_train_epochs != 3
+    set_both = load_text("a: {}", ["training_args.max_steps=9", "training_args.num_train_epochs=2"])
+    for loaded in (load_text(both), set_both):
+        assert any("num_train_epochs has no effect" in message for message in said(loaded))
+    for loaded in laid_over:
+        assert not any("num_train_epochs" in message for message in said(loaded))

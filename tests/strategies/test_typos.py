@@ -89,7 +89,7 @@ def test_all_problems_are_reported_at_once_in_the_order_of_the_file(problems):
         ("training_args: {eval_strategy: step}", "training_args.eval_strategy: got 'step'; did you mean 'steps'? "),
         ("training_args: {max_steps: 1.5}", "training_args.max_steps: a whole number is wanted, got a number 1.5"),
         ("training_args: {learning_rate: '2e-4'}", "a number is wanted, got text '2e-4'; leave the quotes out"),
-        ("training_args: {seed: true}", "training_args.seed: a whole number is wanted, got true or false true"),
+        ("training_args: {seed: true}", "training_args.seed: a whole number is wanted, got true"),
         ("training_args: {learning_rate: .inf}", "training_args.learning_rate: a finite number is wanted"),
         ("training_args: {learning_rate: -.inf}", "training_args.learning_rate: "),
         ("training_args: {deepspeed: x.json}", "training_args.deepspeed: is not there: training runs on one device"),
@@ -101,7 +101,7 @@ def test_all_problems_are_reported_at_once_in_the_order_of_the_file(problems):
         ("training_args: {lr_end: 0.0}", "training_args.lr_end: is not known; did you mean 'min_lr'? "),
         ("training_args: {lr_scheduler_kwargs: {}}", "is not there: say num_cycles, min_lr (lr_end), power"),
         ("training_args: [1]", "training_args: a mapping is wanted, got a list [1]"),
-        ("name: no", "name: text is wanted, got true or false false; put it in quotes"),
+        ("name: no", "name: text is wanted, got false; put it in quotes"),
         ("dataset: {train_file: 5}", "dataset.train_file: text is wanted, got a whole number 5; put it in quotes"),
         ("prompt_template: {type: format}", "prompt_template.format: is missing"),
         ("prompt_template: {format: '{input.x} {output}'}", "'{input.x}' is not the name of a column"),
@@ -122,4 +122,17 @@ def test_all_problems_are_reported_at_once_in_the_order_of_the_file(problems):
 def test_what_is_wrong_is_said_in_words(text, what, problems):
     [problem] = problems(f"a:\n  {text}\n")
     assert problem.startswith("s.yaml:2: ")
+    assert what in problem
+
+
+@pytest.mark.parametrize(
+    ("override", "what"),
+    [
+        ("monitoring.samples=false", "a mapping is wanted, got false"),
+        ("training_args.on_nonfinite=true", "stop, skip, rollback, or a mapping such as {action: rollback"),
+        ("training_args.on_nonfinite=skp", "got 'skp'; did you mean 'skip'? "),
+    ],
+)
+def test_a_word_for_a_block_is_answered_with_what_is_allowed(override, what, problems):
+    [problem] = problems("a: {}", [override])
     assert what in problem

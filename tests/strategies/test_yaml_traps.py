@@ -62,7 +62,7 @@ def test_a_syntax_error_has_its_line(problems, write):
 
 
 def test_no_python_object_can_be_made(write):
-    with pytest.raises(StrategyErrors, match="could not determine a constructor"):
+    with pytest.raises(StrategyErrors, match=r"the tag .* is not read; write the value without it"):
         load_all(write("a: !!python/object/apply:os.system ['true']\n"))
 
 
@@ -85,7 +85,7 @@ def test_a_merged_key_is_blamed_where_it_was_written(write):
 def test_an_alias_bomb_is_refused_before_it_is_expanded():
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 12)]
-    with pytest.raises(StrategyErrors, match="more than 20000 values"):
+    with pytest.raises(StrategyErrors, match="more than 5000 values"):
         read_text("\n".join(lines), "bomb.yaml")
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from furrow.components.config import Config
+from furrow.components.config import Config, Free
 from furrow.components.registry import Component
 
 
@@ -15,7 +15,7 @@ class ChatConfig(Config):
 
     system: str | None = None
     """System message of conversations that bring none. Default: what the chat template itself says."""
-    stop_sequences: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    stop_sequences: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Free("no row is learned with them")] = ()
     """Texts that end an answer, beside the end token."""
 
 

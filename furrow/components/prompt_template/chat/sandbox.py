@@ -1,18 +1,28 @@
-"""A model's own chat template, rendered as transformers renders it, in Jinja's sandbox."""
+"""A model's own chat template, rendered as transformers renders it, in a sandbox that counts what it does."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import jinja2
 from jinja2.ext import Extension, loopcontrols
 from jinja2.nodes import Node
 from jinja2.parser import Parser
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from furrow.components.errors import FurrowError
 from furrow.components.prompt_template import Message
+from furrow.components.prompt_template.chat.metered import Metered
+
+MAX_CHARACTERS = 64 * 1024
+"""Of a template; the longest in use have about 30,000."""
+MAX_COMPLAINT = 300
+_NO_CLOCK = (
+    "it asks for today's date (strftime_now), and gets none: tomorrow's prompt would be another one than today's "
+    "training text; a system message of your own (prompt_template.system) takes the place of the one that has the date "
+    "in it, or write a fixed date into the model's chat_template.jinja"
+)
 
 
 class _GenerationTag(Extension):
@@ -33,35 +43,48 @@ class SandboxedTemplate:
     """
 
     def __init__(self, source: str, *, bos_token: str | None, eos_token: str | None, strip_bos: bool) -> None:
-        environment = ImmutableSandboxedEnvironment(
-            trim_blocks=True, lstrip_blocks=True, extensions=[_GenerationTag, loopcontrols]
-        )
+        if len(source) > MAX_CHARACTERS:
+            raise _unusable(f"has {len(source):,} characters; at most {MAX_CHARACTERS:,} are read")
+        environment = Metered(trim_blocks=True, lstrip_blocks=True, extensions=[_GenerationTag, loopcontrols])
         environment.globals["raise_exception"] = _raise_exception
-        self._variables: dict[str, Any] = {"bos_token": bos_token or "", "eos_token": eos_token or ""}
         self._stripped = bos_token if strip_bos else None
+        environment.globals |= {"bos_token": bos_token or "", "eos_token": eos_token or ""}
+        self._environment = environment
         try:
-            self._template = environment.from_string(source)
-        except jinja2.TemplateError as error:
-            raise FurrowError(f"the model's chat template cannot be read: {error}", where="prompt_template") from error
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # Python's, about the code that Jinja makes of it
+                self._template = environment.from_string(source)
+        except Exception as error:  # untrusted text meets two compilers: too deep, too many digits, too many blocks, …
+            raise _unusable(f"cannot be read: {_complaint(error)}") from error
+        self._globals = dict(environment.globals)
 
     def render(self, messages: Sequence[Message], *, add_generation_prompt: bool) -> str:
         """The conversation as text; with `strip_bos` without a BOS token before it, for a tokenizer that adds its own.
 
         Raises FurrowError when the template refuses the conversation.
         """
+        given = [dict(message) for message in messages]
+        self._environment.refill(given)
         try:
-            text = self._template.render(
-                messages=[dict(message) for message in messages],
-                add_generation_prompt=add_generation_prompt,
-                **self._variables,
-            )
-        except (jinja2.TemplateError, TypeError, ValueError) as error:
-            roles = ", ".join(message["role"] for message in messages)
-            raise FurrowError(
-                f"the model's chat template refuses a conversation of {roles}: {error}", where="prompt_template"
-            ) from error
+            variables = {**self._globals, "messages": given, "add_generation_prompt": add_generation_prompt}
+            text = "".join(self._template.root_render_func(self._template.new_context(variables, shared=True)))
+            text.encode()  # half a character cannot be tokenised
+        except Exception as error:  # whatever a program of somebody else's raises
+            roles = ", ".join(message["role"] for message in messages[:8]) + (", …" if len(messages) > 8 else "")
+            raise _unusable(f"refuses a conversation of {roles}: {_complaint(error)}") from error
         return text.removeprefix(self._stripped) if self._stripped else text
 
 
 def _raise_exception(message: str) -> NoReturn:
     raise jinja2.TemplateError(message)
+
+
+def _unusable(what: str) -> FurrowError:
+    return FurrowError(f"the model's chat template {what}", where="prompt_template")
+
+
+def _complaint(error: Exception) -> str:
+    text = str(error) or type(error).__name__
+    if isinstance(error, jinja2.UndefinedError) and "'strftime_now'" in text:
+        return _NO_CLOCK
+    return text if len(text) <= MAX_COMPLAINT else text[:MAX_COMPLAINT] + "…"

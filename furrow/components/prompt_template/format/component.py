@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, field_validator
 
-from furrow.components.config import Config
+from furrow.components.config import Config, Free
 from furrow.components.prompt_template.format.parse import parse_format
 from furrow.components.registry import Component
 
@@ -19,7 +19,7 @@ class FormatConfig(Config):
     {completion}, {answer}, {response} is the answer; what stands before it is the prompt, and only it is learned."""
     system: str | None = None
     """Put before the text, on a line of its own."""
-    stop_sequences: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    stop_sequences: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Free("no row is learned with them")] = ()
     """Texts that end an answer, beside the end token."""
 
     @field_validator("format")

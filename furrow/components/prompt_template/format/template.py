@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from furrow.components.columns import conversation, field, known_shape
+from furrow.components.columns import conversation, field, known_shape, system_of
 from furrow.components.prompt_template import Message, TokenizerFacts
 from furrow.components.prompt_template.format.component import FormatConfig
 from furrow.components.prompt_template.format.parse import parse_format
@@ -29,7 +29,7 @@ class FormatTemplate:
             field(row, piece.text, parts.placeholders) if piece.is_field else piece.text for piece in parts.given
         )
         answer = parts.gap + field(row, parts.answer, parts.placeholders) + parts.tail
-        system = row.columns.get("system") or self._system
+        system = system_of(row) or self._system
         before = system + "\n" if system else ""
         return [Segment(before + given), Segment(answer, learned=True), END]
 
