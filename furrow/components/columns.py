@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Literal
 
-from furrow.components.errors import RequestError
+from furrow.components.errors import RequestError, several
 from furrow.components.messages import json_kind, read_messages, with_system
 from furrow.components.prompt_template import Message
 from furrow.components.records import Row
@@ -41,7 +41,7 @@ def shape_of(row: Row) -> Shape:
     shape = known_shape(row)
     if shape is None:
         raise RequestError(
-            f"no known set of columns among: {_listed(row)}", where=row.where, remedy=f"wanted is one of {_KNOWN}"
+            f"no known set of columns among: {listed(row)}", where=row.where, remedy=f"wanted is one of {_KNOWN}"
         )
     return shape
 
@@ -66,8 +66,12 @@ def conversation(row: Row) -> list[Message]:
                 where=row.where,
                 remedy="give columns such as prompt and completion, or train with the objective pretrain",
             )
-    system = _text_of(row, "system") if _given(row, ("system",)) else None
-    return with_system(messages, system, where=row.where)
+    return with_system(messages, system_of(row), where=row.where)
+
+
+def system_of(row: Row) -> str | None:
+    """The column `system`; None where there is none. Raises RequestError for one that is no text."""
+    return _text_of(row, "system") if _given(row, ("system",)) else None
 
 
 def text(row: Row) -> str:
@@ -117,7 +121,7 @@ def _question_parts(row: Row, named: Collection[str] = ()) -> dict[str, str]:
     """What the user says, by column, without the parts that are empty; of several QUESTION columns, those `named`."""
     given = _given(row, PARTS)
     if not given:
-        raise RequestError(f"no column with the question among: {_listed(row)}", where=row.where)
+        raise RequestError(f"no column with the question among: {listed(row)}", where=row.where)
     questions = [name for name in given if name in QUESTION]
     if len(questions) > 1:
         given = [name for name in given if name not in questions or name in named]
@@ -148,7 +152,7 @@ def _given(row: Row, names: Sequence[str]) -> list[str]:
 def _the_one(row: Row, names: Sequence[str], meaning: str) -> str:
     given = _given(row, names)
     if not given:
-        raise RequestError(f"no column with the {meaning} among: {_listed(row)}", where=row.where)
+        raise RequestError(f"no column with the {meaning} among: {listed(row)}", where=row.where)
     if len(given) > 1:
         raise _ambiguous(row, given, meaning)
     return given[0]
@@ -163,7 +167,7 @@ def _text_of(row: Row, name: str) -> str:
 
 def _missing(row: Row, name: str) -> RequestError:
     state = "is null" if name in row.columns else "is not there"
-    return RequestError(f"column {name!r} {state}; columns: {_listed(row)}", where=row.where)
+    return RequestError(f"column {name!r} {state}; columns: {listed(row)}", where=row.where)
 
 
 def _ambiguous(row: Row, given: Sequence[str], meaning: str) -> RequestError:
@@ -174,5 +178,6 @@ def _ambiguous(row: Row, given: Sequence[str], meaning: str) -> RequestError:
     )
 
 
-def _listed(row: Row) -> str:
-    return ", ".join(f"{name} (null)" if value is None else name for name, value in row.columns.items()) or "none"
+def listed(row: Row) -> str:
+    """Its columns, as many as a message has room for."""
+    return several([name + " (null)" * (value is None) for name, value in row.columns.items()]) or "none"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from furrow.components.errors import RequestError
+from furrow.components.errors import RequestError, shortened
 from furrow.components.prompt_template import Message
 
 ROLES = {
@@ -67,7 +67,9 @@ def _message(item: Any, name: str, where: str) -> Message:
             raise RequestError(f"{name} has {key!r}, which cannot be trained on", where=where)
     role = ROLES.get(item[role_key])
     if role is None:
-        raise RequestError(f"{name} has the role {item[role_key]!r}", where=where, remedy=f"known: {', '.join(ROLES)}")
+        raise RequestError(
+            f"{name} has the role {shortened(item[role_key])!r}", where=where, remedy=f"known: {', '.join(ROLES)}"
+        )
     return {"role": role, "content": item[content_key]}
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from furrow.components.columns import ANSWER, MESSAGES, PARTS, conversation
+from furrow.components.columns import ANSWER, MESSAGES, PARTS, conversation, listed
 from furrow.components.errors import RequestError
 from furrow.components.messages import json_kind, read_messages
 from furrow.components.records import Row
@@ -104,7 +104,7 @@ def _with_answer(row: Row, name: str) -> Row:
         return _conversation(prompt, _as_messages(given, name, row.where), name, row.where)
     if not any(column in prompt for column in PARTS):
         raise RequestError(
-            f"there is no prompt beside {name!r} among: {', '.join(row.columns)}",
+            f"there is no prompt beside {name!r} among: {listed(row)}",
             where=row.where,
             remedy="give a column prompt, or write the answers as lists of messages that begin with the user",
         )
@@ -167,5 +167,4 @@ def _the(row: Row, names: Sequence[str]) -> str:
     """The one of these columns that is there."""
     if name := _named(row, names):
         return name
-    columns = ", ".join(f"{column} (null)" if row.columns[column] is None else column for column in row.columns)
-    raise RequestError(f"column {names[0]!r} is not there; columns: {columns or 'none'}", where=row.where)
+    raise RequestError(f"column {names[0]!r} is not there; columns: {listed(row)}", where=row.where)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import BinaryIO
 
-from furrow.components.dataset_reader.lines import LONGEST, not_utf8
+from furrow.components.dataset_reader.lines import LONGEST, not_utf8, read
 from furrow.components.errors import RequestError
 
 _PIECE = 1 << 20
 """Bytes read at first; each time that one element needs more, as much again as is already there."""
+
+_SPACE = re.compile(r"[ \t\r\n]*+")
 
 
 class Window:
@@ -41,9 +44,7 @@ class Window:
     def next_character(self) -> str:
         """Passes white space; the character that follows it, or '' at the end of the file."""
         while True:
-            start = self.position
-            while self.text[start : start + 1] in (" ", "\t", "\r", "\n"):
-                start += 1
+            start = _SPACE.match(self.text, self.position).end()  # type: ignore[union-attr]  # it matches nothing too
             self.advance_to(start)
             if start < len(self.text) or self.ended:
                 return self.text[start : start + 1]
@@ -58,9 +59,9 @@ class Window:
         self.position = 0
         if len(self.text) > LONGEST:
             raise RequestError(f"an element is longer than {LONGEST >> 20} MiB", where=self.where())
-        read = self._file.read(max(_PIECE, len(self.text)))
-        self.ended = not read
-        self.text += self._decoded(self._rest + read)
+        more = read(self._file, max(_PIECE, min(len(self.text), LONGEST - len(self.text))), self._path)
+        self.ended = not more
+        self.text += self._decoded(self._rest + more)
 
     def _decoded(self, data: bytes) -> str:
         self._rest = b""

@@ -1,6 +1,15 @@
 import pytest
 
+from furrow.components.dataset_reader import BadRow
 from furrow.components.registry import factory, find
+
+
+def good(rows):
+    """The rows, as long as all are; a bad one is raised, as a run does where bad rows end it."""
+    for row in rows:
+        if isinstance(row, BadRow):
+            raise row.error()
+        yield row
 
 
 @pytest.fixture
@@ -12,6 +21,7 @@ def read(tmp_path):
         path.write_bytes(data)
         component = find("dataset_reader", kind)
         reader = factory(component)(component.config(**settings))
-        return [(int(row.where.removeprefix(f"{path}:")), dict(row.columns)) for row in reader.read(path)]
+        rows = list(good(reader.read(path)))
+        return [(int(row.where.removeprefix(f"{path}:")), dict(row.columns)) for row in rows]
 
     return read

@@ -22,7 +22,7 @@ BAD = [
     (b'[{"a": 1},\n {"a": "x\n"}]', 2, "invalid JSON at column 10: Invalid control character"),
     (b'[{"a": 1},\n {"a": "x', 2, "Unterminated string"),
     (b'[{"a": 1},\n {"a": 1', 2, "Expecting ','"),
-    (b'[{"a": 1},\n 3]', 2, "an object is wanted, not '3'"),
+    (b'[{"a": 1},\n 3]', 2, "an object is wanted, not a number"),
     (b'[{"a": 1},\n]', 2, "an object is wanted, not ']'"),
     (b'[{"a": 1}\n {"a": 1}]', 2, "a comma or ] is wanted, not '{'"),
     (b'[{"a": 1}\n', 2, "a comma or ] is wanted, not 'the end'"),

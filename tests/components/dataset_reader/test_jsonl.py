@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from furrow.components.dataset_reader import BadRow
 from furrow.components.dataset_reader.jsonl import JsonLines, JsonLinesConfig
 from furrow.components.errors import RequestError
+from furrow.components.records import Row
 
 
 def test_blank_lines_crlf_bom_and_a_missing_last_newline_are_no_trouble(read):
@@ -68,6 +70,37 @@ def test_a_whole_emoji_written_as_two_escapes_is_a_good_row(read):
 def test_a_file_that_is_no_json_lines_is_refused_with_what_it_is(read, data, wrong):
     with pytest.raises(RequestError, match=wrong):
         read("jsonl", data)
+
+
+def test_only_the_first_line_of_a_file_tells_that_it_is_an_array(read):
+    with pytest.raises(RequestError) as error:
+        read("jsonl", b'{"a": "1"}\n[1]\n')
+    assert error.value.what == "the line is a list, an object is wanted" and error.value.remedy is None
+    with pytest.raises(RequestError, match="name it"):
+        read("jsonl", b"\n[1]\n")
+
+
+@pytest.mark.parametrize(
+    ("nuls", "is_utf16"), [(b"a\0b\0c", False), (b"\0" * 9, False), ("some more text".encode("utf-16-le"), True)]
+)
+def test_a_line_with_some_nuls_is_called_utf16_only_where_every_second_byte_is_one(read, nuls, is_utf16):
+    with pytest.raises(RequestError, match="NUL at column") as error:
+        read("jsonl", b'{"a": "1"}\n{"a": "' + nuls + b'", "b": "and so on"}\n')
+    assert ("UTF-16" in error.value.what) == is_utf16
+
+
+def test_a_line_that_is_not_utf8_is_a_bad_row_with_its_bytes_and_the_next_ones_are_read(tmp_path):
+    path = tmp_path / "data.jsonl"
+    path.write_bytes(b'{"a": "1"}\n{"a": "caf\xe9 \xc3\xa9"}\n{"a": "2"}\n{"a": "\0"}\n{"a": "3"}')
+    rows = list(JsonLines(JsonLinesConfig()).read(path))
+    assert [row.columns["a"] for row in rows if isinstance(row, Row)] == ["1", "2", "3"]
+    assert [(row.where, row.text) for row in rows if isinstance(row, BadRow)] == [
+        (f"{path}:2", '{"a": "caf\\xe9 é"}\n'),
+        (f"{path}:4", '{"a": "\\x00"}\n'),
+    ]
+    path.write_bytes(b'{"a": "caf\xe9"}\n{"a": "1"}\n{"a": "2"}')
+    with pytest.raises(RequestError, match="byte 0xE9 at column 11 is not UTF-8"):
+        next(JsonLines(JsonLinesConfig()).read(path))
 
 
 def test_a_folder_and_a_missing_file_are_refused(tmp_path):

@@ -7,19 +7,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from furrow.components.disk.hashing import sha256_of
 from furrow.components.errors import RequestError
-from furrow.components.events import Emit, Noted, Warned
-from furrow.components.fingerprint import fingerprint
-from furrow.components.publish import sha256_of
+from furrow.components.events import Emit, Noted, Warned, listed
+from furrow.components.fingerprint import data_print, fingerprint
 from furrow.components.records import Row
 from furrow.components.registry import factory
-from furrow.stages.dataset_files import read_rows
-from furrow.stages.quality import flaw
+from furrow.stages.data.bad_rows import BadRows
+from furrow.stages.data.dataset_files import read_rows
+from furrow.stages.data.quality import flaw
 from furrow.strategies.files import Loaded
 from furrow.strategies.schema import DatasetConfig
-
-SHOWN = 5
-"""Places that a message lists; the others are counted."""
 
 
 class Dropped(NamedTuple):
@@ -39,21 +37,33 @@ class Rows:
     """What `filter_quality` took out of either side."""
     duplicates: int = 0
     """What `remove_duplicates` took out of either side."""
+    bad: BadRows = field(default_factory=BadRows)
+    """What is wrong with rows that are on neither side, as far as it has been found."""
     files: dict[str, Any] = field(default_factory=dict)
     """For the manifest: the files read, with their sha256."""
+    prints: dict[str, Any] = field(default_factory=dict)
+    """For the manifest: what the rows of either file say, before any is taken out (`data_print`)."""
+
+    def leave_out_bad(self) -> None:
+        """Takes out what was found since. Raises RequestError where that is most of a side."""
+        self.train, self.evaluation = self.bad.without(self.train), self.bad.without(self.evaluation)
 
 
 def load_rows(loaded: Loaded, emit: Emit) -> Rows:
     """Reads, cleans and splits. What is dropped, doubled or on both sides is counted, and said through `emit`.
 
-    Raises RequestError for a bad row by file:line, and when there is no train_file or nothing is left of it.
+    Raises RequestError for a bad row by file:line (unless they are set aside), and when there is no train_file or
+    nothing is left of it.
     """
     dataset, preprocessing = loaded.strategy.dataset, loaded.strategy.data_preprocessing
-    rows = Rows(*_read(dataset))
+    bad = BadRows(skip=dataset.on_bad_row == "skip")
+    rows = Rows(*_read(dataset, bad), bad=bad)
     rows.files = _files(dataset)
+    read = {"train_file": rows.train, "eval_file": rows.evaluation}
+    rows.prints = {side: data_print(each) for side, each in read.items() if side in rows.files}
     if preprocessing.filter_quality:
-        rows.train = _without_flaws(rows.train, rows.dropped)
-        rows.evaluation = _without_flaws(rows.evaluation, rows.dropped)
+        rows.train = _without_flaws(rows.train, rows)
+        rows.evaluation = _without_flaws(rows.evaluation, rows)
     _settle_duplicates(rows, preprocessing.remove_duplicates, emit)
     if dataset.eval_file is None and dataset.eval_split:
         splitter = factory(dataset.splitter.component)(dataset.splitter.config)
@@ -62,17 +72,17 @@ def load_rows(loaded: Loaded, emit: Emit) -> Rows:
     return rows
 
 
-def _read(dataset: DatasetConfig) -> tuple[list[Row], list[Row]]:
+def _read(dataset: DatasetConfig, bad: BadRows) -> tuple[list[Row], list[Row]]:
     if dataset.train_file is None:
         raise RequestError(
             "no training data is named",
             where="dataset.train_file",
             remedy="name it there, or with --train-dataset FILE",
         )
-    train = read_rows(Path(dataset.train_file).expanduser(), dataset.reader)
+    train = read_rows(Path(dataset.train_file).expanduser(), dataset.reader, bad)
     if dataset.eval_file is None:
         return train, []
-    return train, read_rows(Path(dataset.eval_file).expanduser(), dataset.reader)
+    return train, read_rows(Path(dataset.eval_file).expanduser(), dataset.reader, bad)
 
 
 def _files(dataset: DatasetConfig) -> dict[str, Any]:
@@ -80,13 +90,14 @@ def _files(dataset: DatasetConfig) -> dict[str, Any]:
     return {key: {"path": name, "sha256": sha256_of(Path(name).expanduser())} for key, name in named.items() if name}
 
 
-def _without_flaws(rows: Sequence[Row], dropped: list[Dropped]) -> list[Row]:
+def _without_flaws(rows: Sequence[Row], found: Rows) -> list[Row]:
     kept = []
     for row in rows:
-        if reason := flaw(row):
-            dropped.append(Dropped(row.where, reason))
-        else:
-            kept.append(row)
+        with found.bad.looking_at(row):
+            if reason := flaw(row):
+                found.dropped.append(Dropped(row.where, reason))
+            else:
+                kept.append(row)
     return kept
 
 
@@ -138,9 +149,3 @@ def leakage(rows: Rows) -> Warned | None:
         message=f"{len(leaked)} of {len(rows.evaluation)} evaluation rows are learned too: {listed(leaked)}",
         remedy="take them out of one of the files; until then eval_loss looks better than the model is",
     )
-
-
-def listed(places: Sequence[str]) -> str:
-    """The first few of them, and how many more there are."""
-    more = f" and {len(places) - SHOWN} more" if len(places) > SHOWN else ""
-    return ", ".join(places[:SHOWN]) + more

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from furrow.components.errors import RequestError, nearest
+from furrow.components.columns import listed
+from furrow.components.errors import RequestError, nearest, shortened
 from furrow.components.messages import json_kind
 from furrow.components.records import Row
 
@@ -29,15 +30,15 @@ class Labels:
         label = label_of(row, self.column)
         if label in self.names:
             return self.names.index(label)
-        if self.named and label.isascii() and label.isdigit() and int(label) < len(self.names):
+        if self.named and _is_number(label) and int(label) < len(self.names):
             return int(label)
         near = nearest(label, self.names)
-        listed = ", ".join(self.names[:SHOWN]) + (" …" if len(self.names) > SHOWN else "")
+        known = ", ".join(map(shortened, self.names[:SHOWN])) + (" …" if len(self.names) > SHOWN else "")
         source = "" if self.named else "; the classes are those of the training rows, or what objective.labels names"
         raise RequestError(
-            f"the label {label!r} is none of the {len(self.names)} classes",
+            f"the label {shortened(label)!r} is none of the {len(self.names)} classes",
             where=row.where,
-            remedy=(f"did you mean {near!r}? " if near else "") + f"there is: {listed}{source}",
+            remedy=(f"did you mean {near!r}? " if near else "") + f"there is: {known}{source}",
         )
 
 
@@ -53,7 +54,7 @@ def labels_of(rows: Sequence[Row], names: tuple[str, ...], column: str | None) -
             where="objective.labels",
             remedy="two classes are wanted at least",
         )
-    numbers = all(label.isascii() and label.isdigit() for label in found)
+    numbers = all(map(_is_number, found))
     return Labels(tuple(sorted(found, key=lambda label: (int(label) if numbers else 0, label))), column, named=False)
 
 
@@ -71,7 +72,12 @@ def label_of(row: Row, column: str | None) -> str:
         kind = "empty" if isinstance(value, str) else json_kind(value)
         raise RequestError(f"column {name!r} is {kind}; a name or a whole number is wanted", where=row.where)
     raise RequestError(
-        f"there is no column {name!r} with the class among: {', '.join(row.columns)}",
+        f"there is no column {name!r} with the class among: {listed(row)}",
         where=row.where,
         remedy="name the one that is meant in objective.label_column",
     )
+
+
+def _is_number(label: str) -> bool:
+    """Of at most 18 digits: Python refuses to read a number of thousands."""
+    return label.isascii() and label.isdigit() and len(label) <= 18

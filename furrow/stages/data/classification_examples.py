@@ -9,8 +9,8 @@ from furrow.components.columns import ANSWER, MESSAGES, text
 from furrow.components.errors import RequestError
 from furrow.components.events import ClassesCounted, Event, Warned
 from furrow.components.records import AnyExample, Classified, Example, Row
-from furrow.stages.labels import Labels, label_of
-from furrow.stages.prepared import Prepared, Renders
+from furrow.stages.data.labels import Labels, label_of
+from furrow.stages.data.prepared import Prepared, Renders
 
 
 @dataclass(frozen=True)
@@ -25,15 +25,16 @@ class Classes:
         """Raises RequestError with `file:line` for a row without a label, with an unknown one, or without text."""
         prepared = Prepared()
         for row in rows:
-            number = self.labels.number(row)
-            whole = maker.answer(self.answered(row))
-            ids = whole.input_ids[: whole.learned.index(True)]
-            if not ids:
-                raise RequestError("the text is empty: there is nothing to classify", where=row.where)
-            kept = within(ids, maker.max_length, keeps_end=self.keeps_end)
-            if len(kept) < len(ids):
-                prepared.truncated.append(row.where)
-            prepared.examples.append(Classified(Example(kept, [False] * len(kept), row.where), number, row.where))
+            with maker.bad.looking_at(row):
+                number = self.labels.number(row)
+                whole = maker.answer(self.answered(row))
+                ids = whole.input_ids[: whole.learned.index(True)]
+                if not ids:
+                    raise RequestError("the text is empty: there is nothing to classify", where=row.where)
+                kept = within(ids, maker.max_length, keeps_end=self.keeps_end)
+                if len(kept) < len(ids):
+                    prepared.truncated.append(row.where)
+                prepared.examples.append(Classified(Example(kept, [False] * len(kept), row.where), number, row.where))
         return prepared
 
     def answered(self, row: Row) -> Row:

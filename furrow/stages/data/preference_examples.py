@@ -9,7 +9,7 @@ from furrow.components.errors import RequestError
 from furrow.components.messages import json_kind
 from furrow.components.preferences import judged_of, pair_of
 from furrow.components.records import Example, Judged, Pair, Row
-from furrow.stages.prepared import TELLING_PART, Prepared, Renders
+from furrow.stages.data.prepared import TELLING_PART, Prepared, Renders
 
 
 def pairs(rows: Sequence[Row], maker: Renders, *, margins: bool = False) -> Prepared:
@@ -19,16 +19,17 @@ def pairs(rows: Sequence[Row], maker: Renders, *, margins: bool = False) -> Prep
     """
     prepared = Prepared(lost=TELLING_PART)
     for row in rows:
-        whole = [maker.answer(part) for part in pair_of(row)]
-        if whole[0].input_ids == whole[1].input_ids:
-            raise RequestError("the chosen and the rejected answer are the same to the tokenizer", where=row.where)
-        chosen, rejected = cut = [maker.cut(example) for example in whole]
-        if not all(map(_teaches, cut)) or chosen.input_ids == rejected.input_ids:
-            prepared.dropped.append(row.where)
-            continue
-        if cut != whole:
-            prepared.truncated.append(row.where)
-        prepared.examples.append(Pair(chosen, rejected, row.where, _margin(row) if margins else None))
+        with maker.bad.looking_at(row):
+            whole = [maker.answer(part) for part in pair_of(row)]
+            if whole[0].input_ids == whole[1].input_ids:
+                raise RequestError("the chosen and the rejected answer are the same to the tokenizer", where=row.where)
+            chosen, rejected = cut = [maker.cut(example) for example in whole]
+            if not all(map(_teaches, cut)) or chosen.input_ids == rejected.input_ids:
+                prepared.dropped.append(row.where)
+                continue
+            prepared.examples.append(Pair(chosen, rejected, row.where, _margin(row) if margins else None))
+            if cut != whole:
+                prepared.truncated.append(row.where)
     return prepared
 
 
@@ -37,15 +38,15 @@ def verdicts(rows: Sequence[Row], maker: Renders) -> Prepared:
     prepared = Prepared()
     kept: list[tuple[Example, bool]] = []
     for row in rows:
-        for part, desirable in judged_of(row):
-            whole = maker.answer(part)
-            example = maker.cut(whole)
-            if not _teaches(example):
-                prepared.dropped.append(row.where)
-                continue
-            if example != whole:
-                prepared.truncated.append(row.where)
-            kept.append((example, desirable))
+        with maker.bad.looking_at(row):
+            for whole, desirable in [(maker.answer(part), desirable) for part, desirable in judged_of(row)]:
+                example = maker.cut(whole)
+                if not _teaches(example):
+                    prepared.dropped.append(row.where)
+                    continue
+                if example != whole:
+                    prepared.truncated.append(row.where)
+                kept.append((example, desirable))
     examples = [example for example, _ in kept]
     for (example, desirable), lender in zip(kept, _lenders(examples), strict=True):
         unrelated = _with_answer_of(example, examples[lender], maker.max_length)

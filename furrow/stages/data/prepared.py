@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from furrow.components.records import AnyExample, Example, Row, total_tokens
+from furrow.stages.data.bad_rows import BadRows
 
 WHOLE_ANSWER = "their whole answer"
 TELLING_PART = "an answer, or all that tells the two apart,"
@@ -19,6 +20,9 @@ class Renders(Protocol):
 
     @property
     def max_length(self) -> int: ...
+
+    @property
+    def bad(self) -> BadRows: ...
 
     def answer(self, row: Row) -> Example:
         """The whole row, its last answer learned and nothing else."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from furrow.components.columns import text
@@ -14,10 +14,12 @@ from furrow.components.preferences import judged_of, pair_of
 from furrow.components.prompt_template import PromptTemplate
 from furrow.components.records import END, Example, Row, Segment
 from furrow.components.tokens import end_token_id, segment_ids
-from furrow.stages.classification_examples import Classes
-from furrow.stages.labels import labels_of
-from furrow.stages.preference_examples import pairs, verdicts
-from furrow.stages.prepared import Prepared
+from furrow.stages.data.bad_rows import BadRows
+from furrow.stages.data.classification_examples import Classes
+from furrow.stages.data.labels import label_of, labels_of
+from furrow.stages.data.preference_examples import pairs, verdicts
+from furrow.stages.data.prepared import Prepared
+from furrow.stages.data.rows import Rows
 from furrow.strategies.schema import PreprocessingConfig, Strategy
 
 __all__ = ["ExampleMaker", "Prepared"]
@@ -42,6 +44,8 @@ class ExampleMaker:
     """What the examples are for (`objective.type`), where a template makes them."""
     classes: Classes | None = None
     """What they are put into, where that is the objective."""
+    bad: BadRows = field(default_factory=BadRows)
+    """What becomes of a row that does not fit the template or teaches nothing."""
 
     @property
     def max_length(self) -> int:
@@ -66,7 +70,8 @@ class ExampleMaker:
         return end_token_id(self.tokenizer, self.template.end_of_turn() if self.template else None)
 
     def prepare(self, rows: Sequence[Row]) -> Prepared:
-        """Raises RequestError with `file:line` for a row that does not fit the template or teaches nothing."""
+        """Raises RequestError with `file:line` for a row that does not fit the template or teaches nothing, unless such
+        rows are set aside."""
         if self.classes is not None:
             return self.classes.prepare(rows, self)
         if self.objective in PAIRS:
@@ -75,13 +80,14 @@ class ExampleMaker:
             return verdicts(rows, self)
         prepared, end_id = Prepared(), self.end_id
         for row in rows:
-            ids, learned = segment_ids(self.tokenizer, self.segments(row), end_id)
-            if not any(learned[1:]):
-                raise RequestError("the row has no token to learn: its answer is empty", where=row.where)
-            if self.template is None:
-                prepared.examples += _windows(ids, learned, row.where, self.max_length)
-            else:
-                self._add(prepared, ids, learned, row.where)
+            with self.bad.looking_at(row):
+                ids, learned = segment_ids(self.tokenizer, self.segments(row), end_id)
+                if not any(learned[1:]):
+                    raise RequestError("the row has no token to learn: its answer is empty", where=row.where)
+                if self.template is None:
+                    prepared.examples += _windows(ids, learned, row.where, self.max_length)
+                else:
+                    self._add(prepared, ids, learned, row.where)
         return prepared
 
     def segments(self, row: Row) -> list[Segment]:
@@ -147,12 +153,16 @@ def objective_of(strategy: Strategy) -> str:
     return str(getattr(getattr(strategy.fine_tuner.config, "objective", None), "type", "sft"))
 
 
-def classes_of(strategy: Strategy, rows: Sequence[Row]) -> Classes | None:
-    """The classes of a strategy that classifies, from its settings or from these rows, which are to be learned."""
+def classes_of(strategy: Strategy, rows: Rows) -> Classes | None:
+    """The classes of a strategy that classifies, from its settings or from the rows that are to be learned."""
     if objective_of(strategy) != "classification":
         return None
     objective: Any = getattr(strategy.fine_tuner.config, "objective", None)
-    return Classes(labels_of(rows, objective.labels, objective.label_column), objective.text == "template")
+    for row in rows.train:
+        with rows.bad.looking_at(row):
+            label_of(row, objective.label_column)
+    learned = rows.bad.without(rows.train)
+    return Classes(labels_of(learned, objective.labels, objective.label_column), objective.text == "template")
 
 
 def _windows(ids: list[int], learned: list[bool], where: str, length: int) -> Iterator[Example]:
