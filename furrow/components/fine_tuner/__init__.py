@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 from furrow.components.events import Emit
+from furrow.components.interruption import StopRequest
 from furrow.components.records import AnyExample
 
 
@@ -43,6 +44,10 @@ class TrainingRequest:
     """Most tokens of one row: what short rows may be packed to. None: the longest row."""
     labels: tuple[str, ...] = ()
     """Names of the classes, in the order of their numbers."""
+    export_bytes_per_parameter: float = 0.0
+    """What is made of the model after training will take so much of the disk, for each parameter of the base."""
+    stop: StopRequest = field(default_factory=StopRequest)
+    """True once the run is to end: the step is finished, all is saved, and `Interrupted` is raised."""
 
 
 class FineTuner(Protocol):

@@ -35,8 +35,8 @@ from furrow.components.fine_tuner.pytorch.model.load import load_base
 from furrow.components.fine_tuner.pytorch.model.rank_cuts import RankCuts, method_hooks
 from furrow.components.fine_tuner.pytorch.model.trainable import Loading, trainable_model
 from furrow.components.fine_tuner.pytorch.model.weights import load_trained_state, save_weights, trained_state
-from furrow.components.model_folder import recognise
-from furrow.components.model_loading import load_model
+from furrow.components.models.folder import recognise
+from furrow.components.models.loading import load_model
 
 STEPS, RATE = 6, 1e-2
 LINEAR = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]

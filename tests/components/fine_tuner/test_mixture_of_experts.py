@@ -9,9 +9,9 @@ import torch
 from safetensors import safe_open
 from transformers import MixtralConfig, MixtralForCausalLM
 
-from furrow.components.checkpoint_folder import name_of
+from furrow.components.disk.checkpoint_folder import name_of
+from furrow.components.disk.hashing import sha256_of
 from furrow.components.events import Evaluated, StepEnded, TrainingEnded
-from furrow.components.publish import sha256_of
 
 
 @pytest.fixture(scope="module")

@@ -6,11 +6,23 @@ import json
 
 import pytest
 
-from furrow.components.checkpoint_folder import checkpoints_in, damage, name_of
+from furrow.components.disk.checkpoint_folder import checkpoints_in, damage, name_of
+from furrow.components.disk.hashing import sha256_of
 from furrow.components.errors import FurrowError
-from furrow.components.events import Evaluated, Resumed, StepEnded, StoppedEarly, TrainingEnded, TrainingStarted, Warned
+from furrow.components.events import (
+    Evaluated,
+    MicroBatchShrunk,
+    Resumed,
+    StepEnded,
+    StoppedEarly,
+    TrainingEnded,
+    TrainingStarted,
+    Warned,
+)
+from furrow.components.fine_tuner.pytorch.engine import memory
+from furrow.components.fine_tuner.pytorch.engine.forward import Forward
 from furrow.components.fine_tuner.pytorch.keeping.checkpoints import read_state
-from furrow.components.publish import sha256_of
+from furrow.components.records import Judged, Pair
 
 LORA = {"type": "lora", "r": 4, "dropout": 0.1}
 FULL = {"type": "full"}
@@ -27,7 +39,7 @@ SETTINGS = {
 }
 
 
-class PowerCut(Exception):
+class PowerCut(BaseException):
     """Nothing that anybody expects."""
 
 
@@ -209,10 +221,98 @@ def test_a_checkpoint_holds_everything_by_name_and_without_pickle(train, example
     state, tensors = read_state(checkpoint)
     assert state["step"] == 10 and state["micro_batch_tokens"] == 64
     assert {name.rpartition("/")[0] for name in tensors["optimizer"]} == set(tensors["trained"])
-    assert "sha256" in json.loads((checkpoint / "MANIFEST.json").read_text())
+    assert "optimizer.safetensors" in json.loads((checkpoint / "MANIFEST.json").read_text())["files"]
 
 
 def test_a_checkpoint_of_another_method_is_refused(train, examples):
     _, folder = train(examples, name="run", method=LORA, **{**SETTINGS, "save_steps": 10})
     with pytest.raises(FurrowError, match="another model or method"):
         train(examples, name="run", method={**LORA, "r": 8}, resume=folder / "checkpoints" / name_of(10), **SETTINGS)
+
+
+@pytest.fixture
+def remembered(tmp_path, monkeypatch):
+    """What this machine found out about micro-batches, and a way to let it find out less."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+    def at_most(tokens):
+        monkeypatch.setattr(memory, "_remembered", lambda: _Any({"tokens": tokens}))
+
+    return at_most
+
+
+class _Any(dict):
+    """The same for every kind of run."""
+
+    def __init__(self, found):
+        self._found = found
+
+    def get(self, key, default=None):
+        return self._found
+
+
+@pytest.mark.parametrize("objective", ["sft", "dpo", "kto"])
+@pytest.mark.parametrize("asked", ["auto", 600])
+def test_what_the_machine_has_learned_since_changes_no_bit(train, examples, remembered, monkeypatch, objective, asked):
+    """Memory has run out since, elsewhere or later in this run: a number to begin with is smaller now."""
+    rows = {"sft": lambda: examples, "dpo": lambda: pairs_of(examples), "kto": lambda: judged_of(examples)}[objective]()
+    settings = {**SETTINGS, "save_steps": 4, "micro_batch_tokens": asked, "objective": objective, "method": FULL}
+    settings["max_steps"] = 6
+    sizes, begun = pieces_noted(monkeypatch), []
+
+    def note(event):
+        if isinstance(event, TrainingStarted):
+            begun.append(list(sizes))
+            sizes.clear()
+
+    remembered(600)
+    events, folder = train(rows, name="whole", listener=note, **settings)
+    with pytest.raises(PowerCut):
+        train(rows, name="cut", listener=cut_at(5), **settings)
+    remembered(24)
+    sizes.clear()
+    checkpoint = folder.parent / "cut/checkpoints" / name_of(4)
+    after, folder_after = train(rows, name="cut", resume=checkpoint, listener=note, **settings)
+    assert begun[0] == begun[1] and max(sizes) > 24  # the reference, and the steps
+    assert losses(after) == {step: loss for step, loss in losses(events).items() if step > 4}
+    assert weights(folder_after) == weights(folder)
+
+
+def test_a_micro_batch_that_was_halved_before_the_cut_stays_so(train, examples, monkeypatch, remembered):
+    remembered(1024)
+    call = Forward.__call__
+
+    def limited(forward, groups):
+        if sum(len(one.input_ids) for group in groups for one in group) > 30:
+            raise MemoryError
+        return call(forward, groups)
+
+    settings = {**SETTINGS, "save_steps": 4, "micro_batch_tokens": 64, "max_steps": 6, "method": FULL}
+    monkeypatch.setattr(Forward, "__call__", limited)
+    events, folder = train(examples, name="whole", **settings)
+    with pytest.raises(PowerCut):
+        train(examples, name="cut", listener=cut_at(5), **settings)
+    after, folder_after = train(examples, name="cut", resume=folder.parent / "cut/checkpoints" / name_of(4), **settings)
+    assert losses(after) == {step: loss for step, loss in losses(events).items() if step > 4}
+    assert weights(folder_after) == weights(folder)
+    assert not [event for event in after if isinstance(event, MicroBatchShrunk)]
+
+
+def pieces_noted(monkeypatch):
+    """Tokens of everything that goes through the model from here on."""
+    call, sizes = Forward.__call__, []
+
+    def noted(forward, groups):
+        sizes.append(sum(len(one.input_ids) for group in groups for one in group))
+        return call(forward, groups)
+
+    monkeypatch.setattr(Forward, "__call__", noted)
+    return sizes
+
+
+def pairs_of(examples):
+    return [Pair(one, one._replace(input_ids=[*one.input_ids[:-1], 9]), one.where) for one in examples]
+
+
+def judged_of(examples):
+    return [Judged(pair.chosen, n % 2 == 0, pair.where, pair.rejected) for n, pair in enumerate(pairs_of(examples))]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import statistics
 import sys
 
@@ -32,10 +33,13 @@ from furrow.components.events import (
     Warned,
 )
 from furrow.components.fine_tuner import TrainingRequest
+from furrow.components.fine_tuner.trl import fine_tuner
 from furrow.components.fine_tuner.trl.component import COMPONENT, TrlConfig
+from furrow.components.fine_tuner.trl.fine_tuner import TrlFineTuner
 from furrow.components.fine_tuner.trl.prompts import prompts_of
 from furrow.components.fine_tuner.trl.reward_model import RewardModel
 from furrow.components.fine_tuner.trl.rewards import reward_folder
+from furrow.components.interruption import Interrupted, StopRequest
 from furrow.components.records import END, Example, Segment
 from furrow.components.registry import factory
 from furrow.components.tokens import end_token_id, prompt_ids, segment_ids
@@ -67,7 +71,7 @@ def rows(tokenizer):
 def train(policy, tmp_path):
     """`train(reward=…, …)` runs, and returns (events, run folder, fine-tuner)."""
 
-    def run(*, model=policy, evaluation=False, more=(), order_seed=1, name="run", **settings):
+    def run(*, model=policy, evaluation=False, more=(), order_seed=1, name="run", stop_at=None, **settings):
         settings = {
             "base_model": {"path": str(model)},
             "hardware": {"device": "cpu", "optimization": {"mixed_precision": "no"}},
@@ -79,7 +83,15 @@ def train(policy, tmp_path):
         tuner = factory(COMPONENT)(TrlConfig.model_validate_json(json.dumps(settings)))
         tuner.verify()
         examples, events, folder = [*rows(tuner.tokenizer), *more], [], tmp_path / name
+        stop = StopRequest()
+
+        def listen(event):
+            events.append(event)
+            if isinstance(event, StepEnded) and event.step == stop_at:
+                stop.ask(signal.SIGTERM)
+
         request = TrainingRequest(
+            stop=stop,
             train=examples,
             evaluation=examples[:2] if evaluation else (),
             order_seed=order_seed,
@@ -87,7 +99,7 @@ def train(policy, tmp_path):
             final_model=folder / "final_model",
             beside={"strategy.yaml": "a: {}\n"},
         )
-        tuner.train(request, events.append)
+        tuner.train(request, listen)
         return events, folder, tuner
 
     return run
@@ -330,3 +342,67 @@ def test_the_example_of_the_guide_loads(root, tmp_path):
         file.write_text(block, encoding="utf-8")
         for loaded in load_all(file):
             assert loaded.strategy.fine_tuner.type == "trl"
+
+
+def test_a_signal_ends_it_after_the_step_and_it_says_what_is_kept_and_what_is_lost(train, policy, tmp_path):
+    arguments = {"max_steps": 4, "learning_rate": 1e-2, "eval_strategy": "steps", "eval_steps": 1}
+    with pytest.raises(Interrupted, match=r"after step 2; the adapter is saved as .*cannot go on") as stopped:
+        train(training_args=arguments, evaluation=True, stop_at=2)
+    assert stopped.value.exit_code == 143 and not stopped.value.resumable
+    assert not (tmp_path / "run" / "final_model").exists()
+    kept = tmp_path / "run" / "checkpoints" / "step-00000002" / "model"
+    assert f"method.init_from={kept}" in str(stopped.value)
+    train(training_args={**arguments, "save_strategy": "steps", "save_steps": 2}, evaluation=True, name="whole")
+    theirs = load_file(tmp_path / "whole/checkpoints/step-00000002/model/adapter_model.safetensors")
+    ours = load_file(kept / "adapter_model.safetensors")
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    train(training_args={"max_steps": 1}, method={"init_from": str(kept)}, name="more")
+
+
+def test_a_signal_in_the_last_step_leaves_nothing_to_be_done(train, tmp_path):
+    train(stop_at=2)
+    assert (tmp_path / "run" / "final_model").is_dir()
+
+
+@pytest.mark.parametrize("harm", ["loss", "weight"])
+def test_a_step_that_is_not_finite_ends_it_and_nothing_of_it_is_kept(train, monkeypatch, tmp_path, harm):
+    """At step 2: a loss of nan, or an update that leaves a weight so; the checkpoint of step 1 stays as it was."""
+    trainer = fine_tuner._TRAINERS["grpo"][0]
+    learn = trainer.training_step
+
+    def harmed(self, model, *given):
+        loss = learn(self, model, *given)
+        if self.state.global_step == 1:
+            trained = next(weight for weight in model.parameters() if weight.requires_grad)
+            if harm == "weight":
+                trained.data.view(-1)[0] = torch.nan
+            loss = loss * torch.nan if harm == "loss" else loss
+        return loss
+
+    monkeypatch.setattr(trainer, "training_step", harmed)
+    with pytest.raises(FurrowError, match=r"at step 2 \(learning rate \S+\)[\s\S]*nothing of that step is kept"):
+        train(training_args={"max_steps": 3, "save_strategy": "steps", "save_steps": 1})
+    assert [path.name for path in (tmp_path / "run/checkpoints").iterdir()] == ["step-00000001"]
+    assert not (tmp_path / "run/final_model").exists()
+    kept = load_file(tmp_path / "run/checkpoints/step-00000001/model/adapter_model.safetensors")
+    assert all(torch.isfinite(weight).all() for weight in kept.values())
+
+
+def test_what_only_the_other_fine_tuner_does_is_refused_with_the_reason(tmp_path):
+    file = tmp_path / "s.yaml"
+    file.write_text("a: {components: {fine_tuner: {type: trl, config: {training_args: {on_nonfinite: skip}}}}}")
+    with pytest.raises(RequestError, match="only the fine-tuner pytorch can skip a batch or roll back"):
+        load_all(file)
+
+
+def test_one_signal_while_the_policy_is_published_loses_nothing(train, monkeypatch, tmp_path):
+    publish = TrlFineTuner._publish
+
+    def signalled(self, model, request):
+        assert request.stop.heeded, "the signal would unwind it"
+        request.stop.ask(signal.SIGTERM)
+        publish(self, model, request)
+
+    monkeypatch.setattr(TrlFineTuner, "_publish", signalled)
+    train()
+    assert (tmp_path / "run" / "final_model").is_dir()

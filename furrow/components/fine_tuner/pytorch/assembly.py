@@ -20,12 +20,15 @@ from furrow.components.fine_tuner.pytorch.engine.loop import TrainingLoop
 from furrow.components.fine_tuner.pytorch.engine.memory import token_budget
 from furrow.components.fine_tuner.pytorch.engine.modes import evaluating
 from furrow.components.fine_tuner.pytorch.engine.packing import pack
+from furrow.components.fine_tuner.pytorch.engine.shortage import Shortage
 from furrow.components.fine_tuner.pytorch.engine.trunk_limits import make_trunk
+from furrow.components.fine_tuner.pytorch.keeping.checkpoints import read_numbers
 from furrow.components.fine_tuner.pytorch.model.rank_cuts import method_hooks
 from furrow.components.fine_tuner.pytorch.objectives.table import make_objective
 from furrow.components.fine_tuner.pytorch.optimizing.optimizers import make_optimizer
 from furrow.components.fine_tuner.pytorch.optimizing.schedules import make_schedule
 from furrow.components.records import AnyExample, Example
+from furrow.components.tokens import refuse_unknown_tokens
 
 
 def assemble(
@@ -45,9 +48,14 @@ def assemble(
         max_steps=arguments.max_steps,
         seed=request.order_seed,
     )
+    if request.resume is not None:
+        state = read_numbers(request.resume)
+        plan = plan.after(state["step"], state.get("plan"))
     longest = max(len(one.input_ids) for row in [*rows, *request.evaluation] for one in row.sequences)
+    refuse_unknown_tokens(model, (one.input_ids for row in [*rows, *request.evaluation] for one in row.sequences))
     budget = token_budget(arguments.micro_batch_tokens, placement.device, _kind_of_run(config, placement))
     forward = Forward(model, pad_id=pad_id, longest=longest, seeds=seeds, budget=budget)
+    budget.too_much = Shortage(config, forward, placement.compute).error
     if forward.why_padded:
         emit(Noted(message=f"rows are padded: {forward.why_padded}"))
     optimizer = make_optimizer(model, arguments, config.method, placement.device)
@@ -67,6 +75,7 @@ def assemble(
         emit=_compiler(config, forward, fused, plan.total_steps, emit).emit,
         after_step=lambda step, evaluated: True,
         hooks=method_hooks(model, config.method, plan.total_steps),
+        stop=request.stop,
     )
     forward.trunk = _trunk(config, loop, request, emit)
     return loop

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
 from furrow.components.base_models import BaseModel, BaseModelConfig
-from furrow.components.config import Config, problem_at
+from furrow.components.config import Config, Fixed, problem_at
 from furrow.components.fine_tuner.pytorch.hardware import HardwareConfig
 from furrow.components.fine_tuner.pytorch.method import (
     ALSO_CALLED,
@@ -28,6 +29,10 @@ from furrow.components.fine_tuner.pytorch.objective import (
 from furrow.components.fine_tuner.pytorch.training_args import TrainingArgsConfig
 from furrow.components.registry import Component
 
+_ROWS = ("per_device_train_batch_size", "gradient_accumulation_steps")
+"""Their product is what counts."""
+_DECIDE_STEPS = ("num_train_epochs", "max_steps", *_ROWS)
+
 
 class PyTorchConfig(Config):
     """What is tuned (`base_model`), how (`method`, `objective`, `training_args`) and on what (`hardware`)."""
@@ -37,13 +42,32 @@ class PyTorchConfig(Config):
     `.`, `/` or `~`, a built-in model where it begins with `builtin:`. Default: the built-in seedling."""
     hardware: HardwareConfig = HardwareConfig()
     """Device, memory and precision."""
-    method: MethodConfig = LoraMethod()
+    method: Annotated[MethodConfig, Fixed("other weights would learn, or the same ones would mean something else")] = (
+        LoraMethod()
+    )
     """Which weights learn: all of them (`full`), or something small beside them (`lora` and the others)."""
-    objective: ObjectiveConfig = SftObjective()
+    objective: Annotated[ObjectiveConfig, Fixed("the rows teach something else")] = SftObjective()
     """What the rows teach: `sft`, `pretrain`, `classification`, `reward`, or one of the preferences `dpo`, `orpo`,
     `simpo` and `kto`."""
     training_args: TrainingArgsConfig = TrainingArgsConfig()
     """Length, batches, optimiser, evaluation and checkpoints, by the names of transformers' TrainingArguments."""
+
+    def fixed_in_a_run(self) -> Mapping[str, str]:
+        """Keys that cannot change within a run for what stands in others -> why."""
+        found: dict[str, str] = {}
+        if self.method.type == "adalora":
+            why = "AdaLoRA cuts ranks by a schedule over all steps"
+            found |= dict.fromkeys((f"training_args.{name}" for name in _DECIDE_STEPS), why)
+        if self.base_model.init == "random" and self.method.type != "full":
+            found["training_args.seed"] = "the frozen weights were drawn by it"
+        return found
+
+    def same_in_effect(self, before: Mapping[str, Any]) -> Mapping[str, str]:
+        """Keys whose values mean the same as those of `before`, another config written out -> why."""
+        old, new = before.get("training_args", {}), self.training_args
+        if math.prod(old.get(name, 1) for name in _ROWS) != math.prod(getattr(new, name) for name in _ROWS):
+            return {}
+        return {f"training_args.{name}": "an optimiser step has as many rows as before" for name in _ROWS}
 
     @model_validator(mode="before")
     @classmethod

@@ -36,9 +36,10 @@ class EarlyStopping:
     """Evaluations in a row that brought nothing."""
 
     def stops(self, value: float) -> bool:
-        """Takes in an evaluation; True when it was the last one of a row that is too long. NaN never counts as gain."""
+        """Takes in an evaluation; True when it was the last one of a row that is too long. What is not finite brings
+        nothing."""
         gain = math.inf if self.best is None else (value - self.best) * (1 if self.greater_is_better else -1)
-        if not math.isnan(value):
+        if math.isfinite(value):
             self.without_gain = 0 if gain > self.config.threshold else self.without_gain + 1
             self.best = value if gain > 0 else self.best
         else:

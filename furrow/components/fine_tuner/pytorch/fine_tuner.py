@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from furrow.components.disk.publish import publishing
 from furrow.components.events import Emit, Evaluated, Noted, StageStarted, TrainingEnded, TrainingStarted
 from furrow.components.fine_tuner import TrainingRequest
 from furrow.components.fine_tuner.pytorch.assembly import assemble
@@ -19,11 +20,14 @@ from furrow.components.fine_tuner.pytorch.engine.memory import free_unused, is_o
 from furrow.components.fine_tuner.pytorch.engine.modes import evaluating
 from furrow.components.fine_tuner.pytorch.keeping.checkpoints import Checkpoints, save_model
 from furrow.components.fine_tuner.pytorch.keeping.keeper import Keeper
+from furrow.components.fine_tuner.pytorch.keeping.rescue import rescuing
+from furrow.components.fine_tuner.pytorch.keeping.room import measured_space, model_bytes
+from furrow.components.fine_tuner.pytorch.keeping.training_state import begin_alike
 from furrow.components.fine_tuner.pytorch.model.load import count_parameters, load_tokenizer
 from furrow.components.fine_tuner.pytorch.model.trainable import Loading, trainable_model
 from furrow.components.fine_tuner.pytorch.optimizing.optimizers import check_optimizer, optimizer_notes
 from furrow.components.fine_tuner.pytorch.samples import sample
-from furrow.components.publish import publishing
+from furrow.components.interruption import Interrupted, StopRequest
 
 
 @dataclass
@@ -56,23 +60,28 @@ class PyTorchFineTuner:
         loop = assemble(self.config, model, placement, self._pad_id(), request, emit)
         kept = Keeper(self.config.training_args, loop, Checkpoints(request.checkpoints, self._limit), self.tokenizer)
         loop.after_step = lambda step, evaluated: self._after_step(kept, loop, request, step, evaluated)
+        if request.resume is not None:
+            begin_alike(loop, request.resume)
         with torch.no_grad(), loop.accelerator.autocast(), evaluating(model):
             loop.objective.prepare([*request.train, *request.evaluation], loop.forward, emit)
         if request.resume is not None:  # after prepare, which may want to see the model as it was at first
             kept.resume(request.resume)
         for note in optimizer_notes(self.config.training_args, placement.device):
             emit(note)
+        if loop.accelerator.is_main_process:
+            measured_space(loop, request).require(request.checkpoints, emit)
         emit(self._started(loop, placement))
         if request.resume is None:
             self._sample(loop, request, 0)
         started = time.perf_counter()
-        if not kept.over:
-            loop.run()
-        best = kept.load_best(loop.step)
-        with publishing(request.final_model, overwrite=True) as staging:
-            save_model(model, self.tokenizer, staging)
-            for name, text in request.beside.items():
-                (staging / name).write_text(text, encoding="utf-8")
+        with request.stop.heeding(), rescuing(kept, loop):
+            if not kept.over:
+                kept.run()
+            if request.stop:
+                raise _interrupted(request.stop, kept, loop)
+            best = kept.load_best(loop.step)
+            if loop.accelerator.is_main_process:
+                kept.patiently(lambda: self._publish(model, request))
         emit(
             TrainingEnded(
                 step=loop.step,
@@ -82,6 +91,12 @@ class PyTorchFineTuner:
                 seconds=time.perf_counter() - started,
             )
         )
+
+    def _publish(self, model: Any, request: TrainingRequest) -> None:
+        with publishing(request.final_model, overwrite=True, needed=model_bytes(model)) as staging:
+            save_model(model, self.tokenizer, staging)
+            for name, text in request.beside.items():
+                (staging / name).write_text(text, encoding="utf-8")
 
     def _after_step(
         self, kept: Keeper, loop: TrainingLoop, request: TrainingRequest, step: int, evaluated: Evaluated | None
@@ -96,7 +111,7 @@ class PyTorchFineTuner:
             return
         try:
             with loop.accelerator.autocast():
-                sample(loop.model, self.tokenizer, request.samples, step, loop.emit)
+                sample(loop.model, self.tokenizer, request.samples, step, loop.emit, request.stop)
             return
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
@@ -131,3 +146,11 @@ class PyTorchFineTuner:
     def _pad_id(self) -> int:
         """Padding is masked and never learned; any token serves where the tokenizer names none."""
         return next(i for i in (self.tokenizer.pad_token_id, self.tokenizer.eos_token_id, 0) if i is not None)
+
+
+def _interrupted(stop: StopRequest, kept: Keeper, loop: TrainingLoop) -> Interrupted:
+    """Saves the last step. What is raised then says where it lies."""
+    assert stop.signal is not None
+    if loop.step == 0:
+        return Interrupted(stop.signal, "before the first step; nothing was learned yet", says_kept=False)
+    return Interrupted(stop.signal, f"after step {loop.step}, saved as {kept.keep_last()}", resumable=True)

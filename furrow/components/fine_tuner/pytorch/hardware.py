@@ -6,10 +6,11 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from furrow.components.config import Config
+from furrow.components.config import Config, Free
 
 Device = Literal["auto", "cuda", "mps", "cpu"]
 Precision = Literal["auto", "no", "fp16", "bf16"]
+SAME_MATHEMATICS = Free("the mathematics stays as it is; figures may differ by rounding")
 
 
 def no_is_text(value: Any) -> Any:
@@ -53,12 +54,12 @@ class PrecisionConfig(Config):
 class OptimizationConfig(Config):
     """What is traded for memory."""
 
-    gradient_checkpointing: bool = False
+    gradient_checkpointing: Annotated[bool, SAME_MATHEMATICS] = False
     """Compute activations again in the backward pass instead of keeping them: 30-50 % less memory, 20 % slower."""
     mixed_precision: Annotated[Precision, BeforeValidator(no_is_text)] = "auto"
     """no computes in float32; fp16, bf16 in that type; auto asks `precision` of the device, then takes bf16 where the
     hardware has it, else fp16 on CUDA and float32 elsewhere."""
-    activation_cache_gb: Annotated[float, Field(ge=0)] = 8.0
+    activation_cache_gb: Annotated[float, Field(ge=0), SAME_MATHEMATICS] = 8.0
     """Most GiB of disk, in the run folder and for as long as the run lasts, for what frozen layers below the first
     trained one (`method.layers_to_transform`) make of each row: computed once, read in later epochs and evaluations.
     Rows beyond it are computed each time; half of what is free is taken at most; 0 computes all layers in every epoch.
@@ -68,9 +69,9 @@ class OptimizationConfig(Config):
 class HardwareConfig(Config):
     """The device, its memory, and the precision on it."""
 
-    device: Device = "auto"
+    device: Annotated[Device, SAME_MATHEMATICS] = "auto"
     """cuda (ROCm too), mps, cpu; auto takes the first of these that is there. One that is not there is an error."""
-    memory_gb: Annotated[float, Field(gt=0)] | None = None
+    memory_gb: Annotated[Annotated[float, Field(gt=0)] | None, Free("`setup` alone reads it")] = None
     """Memory in GiB that the strategy was made for: `setup` warns when the device has less. Default: not checked."""
     precision: PrecisionConfig = PrecisionConfig()
     """16-bit types by kind of device."""

@@ -7,10 +7,10 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from furrow.components.config import Config, problem_at
+from furrow.components.config import Bound, Config, problem_at
 from furrow.components.errors import did_you_mean
 
-Positive = Annotated[float, Field(gt=0)]
+Positive = Annotated[float, Field(gt=0), Bound()]
 _WRITES_NOTHING = dict.fromkeys(("generation", "monitoring.samples"), "what judges texts writes none")
 _LIMITS = ("data_preprocessing.max_input_length", "data_preprocessing.max_output_length")
 
@@ -40,12 +40,12 @@ class DpoObjective(Config):
 
     type: Literal["dpo"] = "dpo"
     """dpo."""
-    loss: Literal["sigmoid", "ipo", "hinge"] = "sigmoid"
+    loss: Annotated[Literal["sigmoid", "ipo", "hinge"], Bound()] = "sigmoid"
     """sigmoid as in the paper; ipo (Azar et al. 2023) aims at a fixed margin 1 / (2 · beta) a token and so cannot run
     away where every pair is already told apart; hinge (Zhao et al. 2023) stops at the margin 1 / beta."""
     beta: Positive = 0.1
     """How dear it is to leave the reference. Usual: 0.1-0.5; the smaller, the further the model may go."""
-    label_smoothing: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
+    label_smoothing: Annotated[float, Field(ge=0, lt=0.5), Bound()] = 0.0
     """Share of the pairs that are taken to be the wrong way round; of the sigmoid loss only. Usual: 0-0.2."""
 
     @model_validator(mode="after")
@@ -76,7 +76,7 @@ class SimpoObjective(Config):
     """simpo."""
     beta: Positive = 2.0
     """Scale of the reward. The paper's: 2.0-2.5, up to 10."""
-    gamma: Annotated[float, Field(ge=0)] = 1.0
+    gamma: Annotated[float, Field(ge=0), Bound()] = 1.0
     """Margin by which the chosen reward shall lead, in the same unit as the reward: what is subtracted from the
     difference of log-probabilities is gamma / beta. The paper's: 0.3-1.6."""
 
@@ -143,7 +143,7 @@ class RewardObjective(Config):
 
     type: Literal["reward"] = "reward"
     """reward."""
-    center_rewards_coefficient: Annotated[float, Field(ge=0)] = 0.0
+    center_rewards_coefficient: Annotated[float, Field(ge=0), Bound()] = 0.0
     """Weight of (chosen score + rejected score)², which keeps scores around 0 (Eisenstein et al. 2023). Usual: 0.01."""
 
     def not_exported(self) -> Mapping[str, str]:

@@ -16,6 +16,12 @@ SAME_OPTIMIZER = {
 AnyOptimizer = Literal[Optimizer, "adamw_torch", "adamw_torch_fused", "adamw_bnb_8bit", "paged_adamw", "lion_32bit"]
 BITSANDBYTES = ("adamw_8bit", "paged_adamw_8bit", "paged_adamw_32bit")
 """The optimisers that this package brings."""
+STATE_SHARES = {
+    "adamw": 2.0, "adamw_8bit": 0.51, "paged_adamw_8bit": 0.51, "paged_adamw_32bit": 2.0, "adafactor": 0.0,
+    "lion": 1.0, "sgd": 1.0, "muon": 1.0,
+}  # fmt: skip
+"""Size of what an optimiser keeps of the weights that learn, in sizes of these weights in float32, at least. Adafactor
+keeps a row and a column of each matrix; muon keeps as much as adamw of what is no inner matrix."""
 _ADAM = ("adamw", *BITSANDBYTES, "muon")
 OPTIMIZER_SETTINGS: dict[str, tuple[str, ...]] = {
     "adam_beta1": (*_ADAM, "lion"),

@@ -14,16 +14,26 @@ from transformers import GenerationConfig
 from furrow.components.events import Emit, Noted, Sampled
 from furrow.components.fine_tuner import SamplePrompt
 from furrow.components.fine_tuner.pytorch.engine.modes import evaluating
+from furrow.components.interruption import GivenUp, StopRequest
 from furrow.components.stopping import cut_at_stops
 from furrow.components.tokens import answer_ends, prompt_ids
 
 
 @torch.no_grad()  # not inference_mode: what a module keeps of an inference tensor could not be trained through later
-def sample(model: Any, tokenizer: Any, prompts: Sequence[SamplePrompt], step: int, emit: Emit) -> None:
+def sample(
+    model: Any,
+    tokenizer: Any,
+    prompts: Sequence[SamplePrompt],
+    step: int,
+    emit: Emit,
+    stop: StopRequest | None = None,
+) -> None:
     """Emits `Sampled` for each prompt. One that leaves the model no room to answer is left out, with a note before
-    the first step."""
+    the first step. Raises GivenUp once `stop` is true."""
     with evaluating(model):
         for prompt in prompts:
+            if stop:
+                raise GivenUp
             ids = prompt_ids(tokenizer, prompt.prompt)
             room = min(prompt.max_new_tokens, (_longest(model) or len(ids) + prompt.max_new_tokens) - len(ids))
             if room > 0:

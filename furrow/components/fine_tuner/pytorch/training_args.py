@@ -7,14 +7,16 @@ from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from furrow.components.config import Config, NoEffect
+from furrow.components.config import Config, Free, NoEffect
 from furrow.components.fine_tuner.pytorch.early_stopping import EarlyStoppingConfig, on_or_off
-from furrow.components.fine_tuner.pytorch.hardware import no_is_text
+from furrow.components.fine_tuner.pytorch.hardware import SAME_MATHEMATICS, no_is_text
 from furrow.components.fine_tuner.pytorch.method import LEARNING_RATES
+from furrow.components.fine_tuner.pytorch.nonfinite import Action, OnNonfiniteConfig, action_alone
 from furrow.components.fine_tuner.pytorch.optimizer_names import (
     LION_BETA2,
     OPTIMIZER_SETTINGS,
     SCHEDULE_SETTINGS,
+    STATE_SHARES,
     AnyOptimizer,
     Optimizer,
     Schedule,
@@ -32,6 +34,8 @@ Metric = Literal[
 _WithoutPrefix = Literal["loss", "perplexity", "accuracy", "f1", "rewards/accuracies", "rewards/margins"]
 AnyMetric = Metric | _WithoutPrefix
 GREATER_IS_BETTER = ("eval_accuracy", "eval_f1", "eval_rewards/accuracies", "eval_rewards/margins")
+_END = Free("the run ends later; a curve that falls over the whole run falls more slowly from there on", growing=True)
+_WHEN = Free("it changes no weight")
 _ONE_PROCESS = NoEffect("training runs in one process on one device")
 _NO_LOADER = NoEffect("rows are tokenised before training; no loader processes are needed")
 _EVENTS = NoEffect("what is shown follows from the terminal and from --json")
@@ -52,12 +56,12 @@ class TrainingArgsConfig(Config):
 
     not_here: ClassVar[Mapping[str, str]] = NOT_HERE
 
-    output_dir: Annotated[str, Field(min_length=1)] | None = None
+    output_dir: Annotated[Annotated[str, Field(min_length=1)] | None, Free("a run may be moved")] = None
     """Folder of the run. Default: `fine_tuned_models/<name of the strategy>`."""
 
-    num_train_epochs: Annotated[float, Field(gt=0)] = 3.0
+    num_train_epochs: Annotated[float, Field(gt=0), _END] = 3.0
     """Times that the training rows are seen; a fraction stops within an epoch. Guide: 1-5, more for few rows."""
-    max_steps: Annotated[int, Field(ge=-1)] = -1
+    max_steps: Annotated[int, Field(ge=-1), _END] = -1
     """Optimiser steps; a positive number overrules num_train_epochs, -1 and 0 leave it to them."""
     per_device_train_batch_size: Count = 8
     """With gradient_accumulation_steps, the rows of an optimiser step: their product. Guide: 1-8."""
@@ -69,7 +73,9 @@ class TrainingArgsConfig(Config):
     """Multiplies the rows of an optimiser step. In how many forward passes they are computed, micro_batch_tokens says:
     no cut changes a result. Guide: 1-16."""
     micro_batch_tokens: Annotated[
-        MicroBatchTokens | None, BeforeValidator(_auto_is_none, json_schema_input_type=int | Literal["auto"])
+        MicroBatchTokens | None,
+        BeforeValidator(_auto_is_none, json_schema_input_type=int | Literal["auto"]),
+        SAME_MATHEMATICS,
     ] = None
     """Most tokens of one forward pass; a longer row goes alone. It decides on memory and speed, never on results. auto
     (the default) begins with 1,024 on a CPU and 16,384 elsewhere, or with what runs on this device found within the
@@ -78,7 +84,7 @@ class TrainingArgsConfig(Config):
     """Put short rows together, up to max_length, and count that as one row of the batch; none sees another. Default:
     true for pretrain, else false."""
     torch_compile: Annotated[
-        bool | None, BeforeValidator(_auto_is_none, json_schema_input_type=bool | Literal["auto"])
+        bool | None, BeforeValidator(_auto_is_none, json_schema_input_type=bool | Literal["auto"]), SAME_MATHEMATICS
     ] = None
     """Compile each layer with TorchInductor. Default (auto): where the run is long enough for it to pay, judged by its
     own first steps."""
@@ -124,20 +130,34 @@ class TrainingArgsConfig(Config):
     """Decay of the mean of the gradients, of sgd (default 0.9) and muon (default 0.95)."""
     max_grad_norm: Annotated[float, Field(ge=0)] = 1.0
     """Gradients are scaled down to this norm; 0 leaves them."""
+    on_nonfinite: Annotated[
+        OnNonfiniteConfig,
+        BeforeValidator(action_alone, json_schema_input_type=OnNonfiniteConfig | Action),
+        Free("it acts only where numbers go wrong"),
+    ] = OnNonfiniteConfig()
+    """What to do where a loss, a gradient norm or a weight becomes nan or inf: stop, skip or rollback, or these with
+    their settings: `{action: rollback, learning_rate_scale: 0.5, limit: 5}`."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 42
     """Seed of fresh weights, dropout and the order of the rows."""
 
-    eval_strategy: When = "no"
+    eval_strategy: Annotated[When, _WHEN] = "no"
     """When to evaluate: every eval_steps, after every epoch, or not at all. The older evaluation_strategy works too."""
-    eval_steps: Count = 50
+    eval_steps: Annotated[Count, _WHEN] = 50
     """Optimiser steps between evaluations. Guide: 50-100."""
-    save_strategy: When = "steps"
+    save_strategy: Annotated[When, _WHEN] = "steps"
     """When to save a checkpoint: every save_steps, after every epoch, or not at all. With load_best_model_at_end the
     best so far is saved besides, so that save_strategy need not agree with eval_strategy."""
-    save_steps: Count = 500
+    save_steps: Annotated[Count, _WHEN] = 500
     """Optimiser steps between checkpoints."""
-    save_total_limit: Count | None = None
+    save_total_limit: Annotated[Count | None, _WHEN] = None
     """Checkpoints to keep: the newest, and always the best. Default: all of them."""
+    save_retry_seconds: Annotated[float, Field(ge=0), _WHEN] = 600.0
+    """Seconds that training waits, and tries again, where the disk does not take what is saved (it is full, read-only,
+    or fails), before the run ends. 0: it ends at once. Default: ten minutes, time for somebody to make room."""
+    hang_timeout_seconds: Annotated[float, Field(ge=0), _WHEN] = 3600.0
+    """Seconds in which nothing moves (no micro-batch, no event, no bytes read or written) before the run counts as
+    hung: the stacks of all threads go to stacks.txt, the last whole step is saved, and the run ends with an error. 0:
+    never. Default: an hour, longer than a micro-batch on a slow machine takes."""
     load_best_model_at_end: bool = False
     """Keep the weights of the checkpoint with the best metric instead of the last ones."""
     metric_for_best_model: Annotated[Metric, BeforeValidator(_with_prefix, json_schema_input_type=AnyMetric)] = (
@@ -145,7 +165,7 @@ class TrainingArgsConfig(Config):
     )
     """What `best` means: eval_loss, eval_perplexity, the eval_accuracy and eval_f1 of what is judged and not written,
     or the eval_rewards/accuracies and eval_rewards/margins of preferences. The prefix eval_ may be left out."""
-    greater_is_better: bool | None = None
+    greater_is_better: Annotated[bool | None, Free("it follows from the metric")] = None
     """Follows from the metric: false for eval_loss and eval_perplexity, else true. The contrary is refused."""
     early_stopping: Annotated[
         EarlyStoppingConfig | None,
@@ -247,6 +267,11 @@ class TrainingArgsConfig(Config):
     def best_is_greatest(self) -> bool:
         """Whether the best of two values of metric_for_best_model is the greater one."""
         return self.metric_for_best_model in GREATER_IS_BETTER
+
+    def checkpoint_share(self, adapter: bool) -> float:
+        """Size of a checkpoint, in sizes of the weights that learn: the model, the optimiser's state, and of an adapter
+        the weights once more, as they are trained."""
+        return 1.0 + adapter + STATE_SHARES[self.optim]
 
     def without_effect(self) -> Iterator[tuple[str, str]]:
         """(setting, why) of what differs from its default and changes nothing, as the others are."""

@@ -13,7 +13,9 @@ from furrow.components.errors import FurrowError
 from furrow.components.events import Emit, Evaluated, Sampled, StepEnded, TrainingStarted, Warned
 from furrow.components.fine_tuner.pytorch.device import Placement
 from furrow.components.fine_tuner.pytorch.engine.memory import peak_bytes
+from furrow.components.fine_tuner.pytorch.engine.nonfinite import nonfinite_weight
 from furrow.components.fine_tuner.trl.scoring import Rollouts
+from furrow.components.interruption import GivenUp, StopRequest
 
 METRICS = {
     "reward": "reward",
@@ -59,19 +61,28 @@ class EventsCallback(TrainerCallback):  # type: ignore[misc]
     def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self._began = time.perf_counter()
 
-    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any], **_: Any) -> None:
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any], model: Any, **_: Any) -> None:
         if "eval_reward" in logs:
             self._evaluated(state.global_step, logs)
         elif "reward" in logs and "loss" in logs:
+            self._refuse_nonfinite(state.global_step, logs, model)
             self._step_ended(state.global_step, logs)
+
+    def _refuse_nonfinite(self, step: int, logs: dict[str, Any], model: Any) -> None:
+        """Ends the run after a step that went wrong. Its update was made; nothing is saved after this."""
+        loss, norm, rate = (float(logs[name]) for name in ("loss", "grad_norm", "learning_rate"))
+        weight = nonfinite_weight((name, one) for name, one in model.named_parameters() if one.requires_grad)
+        if math.isfinite(loss) and math.isfinite(norm) and weight is None:
+            return
+        of_it = "" if weight is None else f"; after it the weight {weight[0]} is {weight[1]}"
+        raise FurrowError(
+            f"the loss is {loss} and the gradient norm {norm} at step {step} (learning rate {rate:.3g}){of_it}; "
+            "nothing of that step is kept",
+            remedy="lower training_args.learning_rate, prefer bf16 to fp16; method.init_from goes on from a checkpoint",
+        )
 
     def _step_ended(self, step: int, logs: dict[str, Any]) -> None:
         loss, norm = float(logs["loss"]), float(logs["grad_norm"])
-        if not (math.isfinite(loss) and math.isfinite(norm)):
-            raise FurrowError(
-                f"the loss is {loss} and the gradient norm {norm} at step {step}",
-                remedy="lower training_args.learning_rate, prefer bf16 to fp16",
-            )
         self.losses.append(loss)
         before, self._tokens = self._tokens, int(logs["num_tokens"])
         self.emit(
@@ -112,6 +123,25 @@ class EventsCallback(TrainerCallback):  # type: ignore[misc]
         if self.rollouts.shown is not None:
             prompt, completion = self.rollouts.shown
             self.emit(Sampled(step=step, prompt=prompt.text, completion=completion, reference=prompt.asked.answer))
+
+
+@dataclass
+class StopCallback(TrainerCallback):  # type: ignore[misc]
+    """Ends the training after the step in which it was asked to end; an evaluation is given up at once."""
+
+    stop: StopRequest
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if self.stop:
+            control.should_training_stop, control.should_evaluate = True, False
+
+    def on_substep_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self.stop.moved()
+
+    def on_prediction_step(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self.stop.moved()
+        if self.stop:
+            raise GivenUp
 
 
 def _metrics(logs: dict[str, Any], prefix: str) -> dict[str, float]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -16,20 +17,25 @@ from datasets import Dataset
 from transformers import PrinterCallback
 from trl import GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer
 
+from furrow.components.disk.checkpoint_folder import MODEL
+from furrow.components.disk.publish import publishing
+from furrow.components.disk.space import Space
+from furrow.components.disk.storage import StorageError
 from furrow.components.errors import RequestError
 from furrow.components.events import Emit, StageStarted, TrainingEnded
 from furrow.components.fine_tuner import TrainingRequest
 from furrow.components.fine_tuner.pytorch.device import Placement, choose
 from furrow.components.fine_tuner.pytorch.hardware import HardwareConfig, OptimizationConfig
+from furrow.components.fine_tuner.pytorch.keeping.room import model_bytes
 from furrow.components.fine_tuner.pytorch.model.adapters import apply_method
 from furrow.components.fine_tuner.pytorch.model.load import count_parameters, load_base, load_tokenizer
-from furrow.components.fine_tuner.trl.callback import EventsCallback
+from furrow.components.fine_tuner.trl.callback import EventsCallback, StopCallback
 from furrow.components.fine_tuner.trl.checkpoints import CheckpointCallback, save_adapter
 from furrow.components.fine_tuner.trl.component import TrlConfig
 from furrow.components.fine_tuner.trl.prompts import Prompt, end_ids, prompts_of
 from furrow.components.fine_tuner.trl.rewards import reward_folder
 from furrow.components.fine_tuner.trl.scoring import Rollouts, names_of, reward_function
-from furrow.components.publish import publishing
+from furrow.components.interruption import GivenUp, Interrupted, StopRequest
 
 _DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 _TRAINERS = {"grpo": (GRPOTrainer, GRPOConfig), "rloo": (RLOOTrainer, RLOOConfig)}
@@ -67,6 +73,7 @@ class TrlFineTuner:
         self._verify_sizes(len(train), len(evaluation))
         emit(StageStarted(stage=f"loading {config.base_model.label}"))
         model = self._trainable_model(placement, end_ids(train, self.tokenizer))
+        self._space(model, request).require(request.checkpoints, emit)
         rollouts = Rollouts()
         events = EventsCallback(emit, rollouts, placement, count_parameters(model))
         started = time.perf_counter()
@@ -74,13 +81,18 @@ class TrlFineTuner:
             trainer = self._trainer(model, placement, request, train, evaluation, rollouts, scratch)
             trainer.remove_callback(PrinterCallback)
             trainer.add_callback(events)
-            trainer.add_callback(CheckpointCallback(config.training_args, request.checkpoints, self.tokenizer, emit))
-            trainer.train()
-            last_step = trainer.state.global_step
-        with publishing(request.final_model, overwrite=True) as staging:
-            save_adapter(model, self.tokenizer, staging)
-            for name, text in request.beside.items():
-                (staging / name).write_text(text, encoding="utf-8")
+            checkpoints = CheckpointCallback(
+                config.training_args, request.checkpoints, self.tokenizer, emit, request.stop
+            )
+            trainer.add_callback(checkpoints)
+            trainer.add_callback(StopCallback(request.stop))
+            with request.stop.heeding(), _saying_what_a_signal_lost(request.stop, trainer.state):
+                with contextlib.suppress(GivenUp):
+                    trainer.train()
+                last_step = trainer.state.global_step
+                if request.stop and last_step < trainer.state.max_steps:
+                    raise _interrupted(request.stop, last_step, checkpoints, model)
+                checkpoints.patiently(lambda: self._publish(model, request), last_step)
         emit(
             TrainingEnded(
                 step=last_step,
@@ -90,6 +102,19 @@ class TrlFineTuner:
                 seconds=time.perf_counter() - started,
             )
         )
+
+    def _publish(self, model: Any, request: TrainingRequest) -> None:
+        with publishing(request.final_model, overwrite=True, needed=model_bytes(model)) as staging:
+            save_adapter(model, self.tokenizer, staging)
+            for name, text in request.beside.items():
+                (staging / name).write_text(text, encoding="utf-8")
+
+    def _space(self, model: Any, request: TrainingRequest) -> Space:
+        """One checkpoint, since how many there will be TRL finds out; they are small beside what is exported."""
+        limit, saves = self.config.training_args.save_total_limit, self.config.training_args.save_strategy != "no"
+        size, parameters = model_bytes(model), count_parameters(model)[1]
+        exports = int(parameters * request.export_bytes_per_parameter)
+        return Space(checkpoint=size, saves=int(saves), limit=limit, final=size, exports=exports)
 
     def _placement(self) -> Placement:
         hardware = self.config.hardware
@@ -154,6 +179,31 @@ class TrlFineTuner:
             eval_dataset=Dataset.from_list(numbered[len(train) :]) if evaluation else None,
             processing_class=copy.deepcopy(self.tokenizer),  # TRL gives it a padding token, which is not to be saved
         )
+
+
+@contextlib.contextmanager
+def _saying_what_a_signal_lost(stop: StopRequest, state: Any) -> Iterator[None]:
+    """Raises Interrupted where the disk does not take what a signal asks to save."""
+    try:
+        yield
+    except StorageError as error:
+        if stop.signal is None:
+            raise
+        what = f"after step {state.global_step}, which is not saved: {error.where}: {error.what}"
+        raise Interrupted(stop.signal, what, remedy=error.remedy, says_kept=False) from error
+
+
+def _interrupted(stop: StopRequest, step: int, checkpoints: CheckpointCallback, model: Any) -> Interrupted:
+    """Saves the adapter. What is raised then says what is kept, and what is not."""
+    assert stop.signal is not None
+    if step == 0:
+        return Interrupted(stop.signal, "before the first step; nothing was learned yet", says_kept=False)
+    place = checkpoints.save(step, model) / MODEL
+    return Interrupted(
+        stop.signal,
+        f"after step {step}; the adapter is saved as {place}, the state of the optimiser is not: this run cannot go on",
+        remedy=f"another run, in another --output-dir, goes on from that adapter: --set method.init_from={place}",
+    )
 
 
 def _with_ids(trainer_class: Any, ids_by_text: Mapping[str, list[int]]) -> Any:

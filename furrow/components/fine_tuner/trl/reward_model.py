@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from transformers import AutoTokenizer
 
 from furrow.components.fine_tuner.trl.prompts import Prompt
 from furrow.components.fine_tuner.trl.rewards import reward_folder
-from furrow.components.scoring import batch_logits, load_scorer
+from furrow.components.models.pretrained import load_tokenizer
+from furrow.components.models.scoring import batch_logits, load_scorer
 from furrow.components.tokens import beginning_of_sequence, prompt_ids
 
 ROWS = 8
@@ -24,7 +24,7 @@ class RewardModel:
         folder, self._device = reward_folder(named), device
         dtype = torch.float32 if device.type == "cpu" else "auto"
         self._model = load_scorer(folder, dtype=dtype, device=device).requires_grad_(False)
-        self._tokenizer = AutoTokenizer.from_pretrained(folder.tokenizer, trust_remote_code=False)
+        self._tokenizer = load_tokenizer(folder.tokenizer)
         self._policy_ends = set(policy_tokenizer.all_special_ids)
         self._same_ids = self._tokenizer.get_vocab() == policy_tokenizer.get_vocab() and (
             beginning_of_sequence(self._tokenizer) == beginning_of_sequence(policy_tokenizer)

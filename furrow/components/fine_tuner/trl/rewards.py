@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from furrow.components.config import Config, problem_at
 from furrow.components.errors import FurrowError, RequestError
-from furrow.components.model_folder import ModelFolder, recognise
+from furrow.components.models.folder import ModelFolder, recognise
 from furrow.components.registry import find
 
 

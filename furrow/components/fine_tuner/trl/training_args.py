@@ -46,6 +46,8 @@ class PolicyTrainingArgs(Config):
         "beta": "belongs to algorithm.beta",
         "max_completion_length": "belongs to algorithm.max_completion_length",
         "load_best_model_at_end": "the last weights are kept; checkpoints keep the earlier ones",
+        "on_nonfinite": "only the fine-tuner pytorch can skip a batch or roll back; here a step that is not finite "
+        "ends the run, and nothing of it is kept",
         "resume_from_checkpoint": "a run begins at its beginning; method.init_from goes on from its adapter",
     }
 
@@ -87,6 +89,11 @@ class PolicyTrainingArgs(Config):
     """Optimiser steps between checkpoints."""
     save_total_limit: Count | None = None
     """Checkpoints to keep, the newest. Default: all of them."""
+    save_retry_seconds: Annotated[float, Field(ge=0)] = 600.0
+    """Seconds that training waits, and tries again, where the disk does not take what is saved, before the run ends."""
+    hang_timeout_seconds: Annotated[float, Field(ge=0)] = 3600.0
+    """Seconds in which nothing moves (no step, no event, no bytes read or written) before the run counts as hung: the
+    stacks of all threads go to stacks.txt, and the run ends with an error. 0: never. Default: an hour."""
 
     @property
     def answers_per_step(self) -> int:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from furrow.components.publish import make_folder
+from furrow.components.disk.publish import make_folder
+from furrow.components.disk.staging import scratch
 
 
 class ActivationFile:
@@ -22,13 +22,11 @@ class ActivationFile:
     def __init__(self, folder: Path, tokens: int, width: int, dtype: torch.dtype) -> None:
         make_folder(folder)
         size = tokens * width * dtype.itemsize
-        descriptor, name = tempfile.mkstemp(prefix=".activations-", dir=folder)
-        try:
-            _reserve(descriptor, size)
-            whole = torch.from_file(name, shared=True, size=tokens * width, dtype=dtype)
-        finally:
-            os.close(descriptor)
-            os.unlink(name)  # noqa: PTH108
+        with scratch(folder, "activations") as place:  # of a process that is killed in here, it is swept
+            file = place / "activations"
+            with file.open("wb") as reserved:
+                _reserve(reserved.fileno(), size)
+            whole = torch.from_file(str(file), shared=True, size=tokens * width, dtype=dtype)
         self._rows = whole.view(tokens, width)
         self._places: dict[bytes, tuple[int, int, int]] = {}  # key -> (row of the file, first position, last position)
         self.used = 0

@@ -17,9 +17,10 @@ from typing import Any
 
 import torch
 
-from furrow.components.errors import RequestError
+from furrow.components.disk.publish import publish_text
+from furrow.components.errors import FurrowError, RequestError
 from furrow.components.fine_tuner.pytorch.engine import heap
-from furrow.components.publish import publish_text
+from furrow.components.records import AnyExample
 
 _SIGNS = re.compile(
     "can't allocate memory|out of memory|bad_alloc|CUBLAS_STATUS_ALLOC_FAILED|could not create a memory"
@@ -75,6 +76,12 @@ class TokenBudget:
     key: str | None = None
     tell: Callable[[int, int, str], None] = lambda tokens, tried, reason: None
     """Called with (the new budget, what was tried, why that was too much)."""
+    too_much: Callable[[AnyExample | None, int, str, str], FurrowError] = field(
+        default=lambda row, tokens, when, reason: FurrowError(
+            f"memory ran out with one row alone {when}: {reason}", where=None if row is None else row.where
+        )
+    )
+    """The error for what no smaller budget mends: (the row, or None for the update; its tokens; when; why)."""
     _halved: bool = field(default=False, init=False)
 
     def halve(self, tried: int, reason: str) -> None:

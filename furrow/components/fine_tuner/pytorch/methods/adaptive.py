@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from furrow.components.config import problem_at
+from furrow.components.config import Bound, problem_at
 from furrow.components.fine_tuner.pytorch.methods.shared import (
     DROPOUT,
     MERGE,
@@ -59,7 +59,7 @@ class AdaloraMethod(InLayers):
     """Decay of the mean of each weight's importance."""
     beta2: Decay = 0.85
     """Decay of the mean of that importance's fluctuation."""
-    orth_reg_weight: Annotated[float, Field(ge=0)] = 0.5
+    orth_reg_weight: Annotated[float, Field(ge=0), Bound()] = 0.5
     """Weight of the penalty that keeps P and Q orthogonal. Part of the loss that is shown."""
 
     @model_validator(mode="before")

@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from furrow.components.config import Bound
 from furrow.components.fine_tuner.pytorch.methods.shared import MERGE, Dropout, GoesOn, LowRank
 
 
@@ -67,5 +68,5 @@ class LoraplusMethod(LowRank, GoesOn):
 
     type: Literal["loraplus"] = "loraplus"
     """loraplus."""
-    lr_ratio: Annotated[float, Field(ge=1)] = 16.0
+    lr_ratio: Annotated[float, Field(ge=1), Bound()] = 16.0
     """Learning rate of B, and of biases, in multiples of `learning_rate`, which is A's. Default: the paper's."""

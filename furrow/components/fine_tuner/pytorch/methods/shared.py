@@ -8,13 +8,14 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from furrow.components.config import Config, problem_at
+from furrow.components.config import Bound, Config, problem_at
+from furrow.components.name_patterns import takes_for_ever
 
 Rank = Annotated[int, Field(ge=1)]
 Alpha = Annotated[float, Field(gt=0)]
 ModuleName = Annotated[str, Field(min_length=1)]
 ModuleNames = Annotated[tuple[ModuleName, ...], Field(min_length=1)]
-Dropout = Annotated[float, Field(ge=0, lt=1)]
+Dropout = Annotated[float, Field(ge=0, lt=1), Bound()]
 DROPOUT = 0.1
 """The guide's default: it tunes small sets, which overfit."""
 MERGE = "export the merged weights instead: to_merged or to_gguf"
@@ -137,6 +138,9 @@ class LowRank(InLayers):
                 except re.error as error:
                     why = f"is no name and no regular expression: {error}"
                     raise problem_at((key, name), why, value) from error
+                if takes_for_ever(name):
+                    why = "could take for ever to match: at most four of * + { ?, and none within another"
+                    raise problem_at((key, name), why, value)
         return self
 
     def not_exported(self) -> Mapping[str, str]:

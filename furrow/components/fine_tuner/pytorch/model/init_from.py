@@ -9,8 +9,8 @@ from peft import PeftConfig, set_peft_model_state_dict
 from peft.utils import load_peft_weights
 
 from furrow.components.errors import RequestError
-from furrow.components.model_folder import ModelFolder, recognise
-from furrow.components.model_loading import quantization_of
+from furrow.components.models.folder import ModelFolder, recognise
+from furrow.components.models.loading import quantization_of
 
 _KEY = "method.init_from"
 _SETTINGS = {

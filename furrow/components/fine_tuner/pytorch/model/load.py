@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
 from furrow.components.base_models import BaseModelConfig, source_of
 from furrow.components.errors import FurrowError
 from furrow.components.fine_tuner.pytorch.methods.quantized import QloraMethod
 from furrow.components.fine_tuner.pytorch.methods.shared import Method
-from furrow.components.model_loading import load_weights
+from furrow.components.models import pretrained
+from furrow.components.models.loading import load_weights
 
 
 def load_tokenizer(config: BaseModelConfig) -> Any:
     """The tokenizer of the base. Raises FurrowError with the hub's own words when it cannot be had."""
-    return _from_hub(lambda source: AutoTokenizer.from_pretrained(source, trust_remote_code=False), config)
+    return _from_hub(pretrained.load_tokenizer, config)
 
 
 def load_base(
@@ -33,18 +35,36 @@ def load_base(
     quantised on `device`; all others leave the model on the CPU.
     """
     if config.init == "random":
-        settings = _from_hub(lambda source: AutoConfig.from_pretrained(source, trust_remote_code=False), config)
-        if labels is None:
-            return AutoModelForCausalLM.from_config(settings, dtype=dtype)
-        settings.num_labels = len(labels)
-        settings.id2label = dict(enumerate(labels))
-        settings.label2id = {label: number for number, label in enumerate(labels)}
-        return AutoModelForSequenceClassification.from_config(settings, dtype=dtype)
+        settings = _from_hub(pretrained.load_config, config)
+        vars(settings).pop("quantization_config", None)  # fresh weights are plain numbers
+        kind: Any = AutoModelForCausalLM if labels is None else AutoModelForSequenceClassification
+        if labels is not None:
+            settings.num_labels = len(labels)
+            settings.id2label = dict(enumerate(labels))
+            settings.label2id = {label: number for number, label in enumerate(labels)}
+        with pretrained.refusing_nonsense(f"config.json of {config.label}"):
+            _refuse_too_large(kind, settings, dtype)
+            return kind.from_config(settings, dtype=dtype)
     quantization = _quantization(method, dtype)
     return _from_hub(
         lambda source: load_weights(source, dtype=dtype, quantization=quantization, device=device, labels=labels),
         config,
     )
+
+
+def _refuse_too_large(kind: Any, settings: Any, dtype: torch.dtype) -> None:
+    """Fresh weights have no files to compare with: they are counted before memory is asked for. FurrowError where this
+    machine has not so much."""
+    with torch.device("meta"):
+        parameters = sum(parameter.numel() for parameter in kind.from_config(settings).parameters())
+    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if parameters * dtype.itemsize > there:
+        raise FurrowError(
+            f"config.json describes {parameters:,} parameters, which take {parameters * dtype.itemsize:,} bytes, and "
+            f"this machine has {there:,}",
+            where="base_model",
+            remedy="choose a smaller model",
+        )
 
 
 def _quantization(method: Method | None, dtype: torch.dtype) -> dict[str, Any] | None:
@@ -58,9 +78,9 @@ def _quantization(method: Method | None, dtype: torch.dtype) -> dict[str, Any] |
 def _from_hub(load: Any, config: BaseModelConfig) -> Any:
     try:
         return load(source_of(config))
-    except (OSError, ValueError) as error:
+    except pretrained.Unreadable as error:
         raise FurrowError(
-            f"the base model {config.label} cannot be loaded: {str(error).strip().splitlines()[0]}",
+            f"the base model {config.label} cannot be loaded: {error.reason}",
             where="base_model",
             remedy="check the name, HF_TOKEN for a gated model, and the network; `setup` downloads it beforehand",
         ) from error

@@ -8,9 +8,11 @@ from typing import Any
 
 import torch
 
+from furrow.components.errors import FurrowError
 from furrow.components.fine_tuner.pytorch.component import PyTorchConfig
 from furrow.components.fine_tuner.pytorch.device import Placement
 from furrow.components.fine_tuner.pytorch.engine.batches import seed_of
+from furrow.components.fine_tuner.pytorch.engine.nonfinite import nonfinite_weight
 from furrow.components.fine_tuner.pytorch.method import FullMethod
 from furrow.components.fine_tuner.pytorch.model.adapters import apply_method
 from furrow.components.fine_tuner.pytorch.model.load import load_base
@@ -44,7 +46,26 @@ def trainable_model(
         # PEFT makes the embeddings differentiable, as reentrant checkpointing needs; this kind does not, and frozen
         # layers would only be computed once more.
         base.disable_input_require_grads()
-    return model.to(placement.device)
+    model = model.to(placement.device)
+    _refuse_nonfinite(model, config)
+    return model
+
+
+def _refuse_nonfinite(model: Any, config: PyTorchConfig) -> None:
+    """Weights that are nan or inf before anything was learned: the file holds them, or the number type has no room for
+    what it holds (bfloat16's range is float32's, float16 ends at 65,504)."""
+    found = nonfinite_weight(model.named_parameters())
+    if found is None:
+        return
+    name, value = found
+    adapter = getattr(config.method, "init_from", None) if ".default" in name else None
+    dtype = str(model.get_parameter(name).dtype).removeprefix("torch.")
+    raise FurrowError(
+        f"{f'the adapter {adapter}' if adapter else f'the base model {config.base_model.label}'} holds {value} in "
+        f"{name.removeprefix('base_model.model.').replace('.base_layer.', '.')} (as {dtype})",
+        where="method.init_from" if adapter else "base_model",
+        remedy="no training can mend it; take another one, or a number type with its range (bfloat16, float32)",
+    )
 
 
 def _learn_in_float32(model: Any) -> None:

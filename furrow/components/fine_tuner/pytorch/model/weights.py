@@ -16,8 +16,8 @@ from safetensors.torch import save_file
 
 from furrow.components.errors import FurrowError
 from furrow.components.fine_tuner.pytorch.model.pissa import Beginning, plain_config
-from furrow.components.model_folder import CLASSES_FILE, QUANTIZATION_FILE
-from furrow.components.model_loading import quantization_of
+from furrow.components.models.folder import CLASSES_FILE, QUANTIZATION_FILE
+from furrow.components.models.loading import quantization_of
 
 _BEGINNING, _ALLOCATOR, _RANKS = "beginning/", "allocator/", "ranks/"
 _SCORES = ("ipt", "exp_avg_ipt", "exp_avg_unc")

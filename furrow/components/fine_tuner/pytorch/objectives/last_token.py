@@ -9,8 +9,8 @@ import torch
 
 from furrow.components.fine_tuner.pytorch.engine.dropout import RowSeeds
 from furrow.components.fine_tuner.pytorch.engine.forward import Forward
+from furrow.components.models.scoring import set_padding
 from furrow.components.records import Example
-from furrow.components.scoring import set_padding
 
 
 def head_logits(forward: Forward, groups: Sequence[Sequence[Example]]) -> torch.Tensor:

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
-from furrow.components.errors import FurrowError
 from furrow.components.events import Emit, Progressed
 from furrow.components.fine_tuner.pytorch.engine.cut import cut
 from furrow.components.fine_tuner.pytorch.engine.forward import Forward
@@ -64,8 +63,7 @@ def _measured(rows: Sequence[AnyExample], forward: Forward) -> Iterator[tuple[Se
                 raise
             tried = forward.tokens_of([len(one.input_ids) for row in piece for one in row.sequences])
             if len(piece) == 1 or budget.tokens <= SMALLEST:
-                where, remedy = piece[-1].where, "lower data_preprocessing.max_length, or choose a smaller base_model"
-                raise FurrowError("memory ran out with one row alone", where=where, remedy=remedy) from error
+                raise budget.too_much(piece[-1], tried, "without gradients", reason_of(error)) from error
             reason = reason_of(error)
         else:
             yield piece, logps

@@ -16,14 +16,14 @@ Numbers = dict[str, dict[str, Any]]
 
 
 def state_of(model: Any, optimizer: torch.optim.Optimizer) -> tuple[dict[str, torch.Tensor], Numbers]:
-    """(`<weight>/<key>` -> tensor, weight -> key -> number)."""
+    """(`<weight>/<key>` -> tensor, weight -> key -> number). On a CPU these are the optimiser's own tensors, no copies:
+    to be written before the next step."""
     tensors: dict[str, torch.Tensor] = {}
     numbers: Numbers = {}
     for name, weight in model.named_parameters():
         for key, value in optimizer.state.get(weight, {}).items():
             if isinstance(value, torch.Tensor):
-                # A copy: bitsandbytes shares its tables among weights, and safetensors writes nothing that is shared.
-                tensors[f"{name}/{key}"] = value.detach().cpu().clone().contiguous()
+                tensors[f"{name}/{key}"] = value.detach().cpu()
             else:
                 numbers.setdefault(name, {})[key] = value
     return tensors, numbers
@@ -47,6 +47,7 @@ def restore_state(
             f"the checkpoint trains weights that this model does not: {', '.join(foreign[:3])}",
             remedy="resume with the strategy that made it",
         )
+    optimizer.state.clear()  # of weights that had none yet
     for name, values in found.items():
         weight = weights[name]
         optimizer.state[weight] = {

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 import torch
-from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 from transformers import get_scheduler
 
 from furrow.components.fine_tuner.pytorch.training_args import TrainingArgsConfig
@@ -26,6 +26,18 @@ def make_schedule(optimizer: torch.optim.Optimizer, arguments: TrainingArgsConfi
         num_training_steps=total_steps,
         scheduler_specific_kwargs=_shape(arguments, total_steps),
     )
+
+
+def set_schedule(schedule: LRScheduler, step: int, scale: float = 1.0) -> None:
+    """As after `step` steps, `scale` times the whole curve. The curve is the strategy's: a checkpoint does not overrule
+    a learning rate that was changed since."""
+    assert isinstance(schedule, LambdaLR)  # all of transformers' curves are
+    groups = schedule.optimizer.param_groups
+    schedule.base_lrs = [group["initial_lr"] * scale for group in groups]
+    rates = [peak * factor(step) for peak, factor in zip(schedule.base_lrs, schedule.lr_lambdas, strict=True)]
+    for group, rate in zip(groups, rates, strict=True):
+        group["lr"] = rate
+    schedule.last_epoch, schedule._last_lr = step, rates
 
 
 def _shape(arguments: TrainingArgsConfig, total_steps: int) -> dict[str, Any]:
