@@ -21,9 +21,9 @@ from almanac.evaluation import is_right
 
 from furrow.screen.quiet import quieten_libraries
 from furrow.stages.complete import Answerer
-from furrow.stages.report import write_report
-from furrow.stages.report_page import Section, Table
-from furrow.stages.run import RunFolder
+from furrow.stages.reporting.page import Section, Table
+from furrow.stages.reporting.report import write_report
+from furrow.stages.run.folder import RunFolder
 from furrow.strategies.files import load
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -19,8 +19,8 @@ from almanac.measure import measure
 from almanac.published_model import publish
 
 from furrow.components.base_models import BUILT_IN
+from furrow.components.disk.publish import publish_text
 from furrow.components.errors import FurrowError
-from furrow.components.publish import publish_text
 
 DATASETS = Path(__file__).parent / "datasets" / "almanac"
 MODEL = BUILT_IN["seedling"]

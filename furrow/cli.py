@@ -14,6 +14,8 @@ import click
 
 from furrow import __version__
 from furrow.components.errors import FurrowError, RequestError
+from furrow.components.interruption import Interrupted, StopRequest
+from furrow.screen import endings
 
 PATH = click.Path(path_type=Path)
 STRATEGY = click.option("--strategy", "name", required=True, metavar="NAME", help="Name of the strategy.")
@@ -75,6 +77,13 @@ def setup(
     metavar="[PATH]",
     help="Go on with an interrupted run: from this checkpoint, or from the newest whole one.",
 )
+@click.option(
+    "--allow-change",
+    "allow",
+    multiple=True,
+    metavar="KEY",
+    help="With --resume: let this key (or the keys of this block) be another one from the next step on.",
+)
 @click.option("--dry-run", is_flag=True, help="Show three rows as the model will see them, and train nothing.")
 @JSON
 def train(
@@ -86,12 +95,15 @@ def train(
     output_dir: Path | None,
     overwrite: bool,
     resume: Path | None,
+    allow: tuple[str, ...],
     dry_run: bool,
     as_json: bool,
 ) -> None:
     """Train a strategy, then make its exports."""
     if overwrite and resume:
         raise click.UsageError("--resume goes on with a run and --overwrite replaces it: one of them is wanted")
+    if allow and resume is None:
+        raise click.UsageError("--allow-change is about a run that is gone on with: it wants --resume")
     given = {
         "dataset.train_file": train_dataset,
         "dataset.eval_file": eval_dataset,
@@ -100,23 +112,25 @@ def train(
     loaded = _load(name, file, overrides, given)
     from furrow.screen.console import console
     from furrow.screen.quiet import quieten_libraries
+    from furrow.screen.signals import stoppable
     from furrow.screen.subscribers import showing
 
     quieten_libraries()
-    with showing(console(), as_json=as_json) as emit:
+    stop = StopRequest()
+    with stoppable(stop), showing(console(), as_json=as_json, stop=stop) as emit:
         for note in loaded.notes:
             emit(note)
         if dry_run:
             from furrow.screen.dry_run import show_rows
             from furrow.stages.train import dry_run as look
 
-            show_rows(look(loaded, 3, emit)[1], as_json=as_json)
+            show_rows(look(loaded, 3, emit, resume=resume, allow=allow)[1], as_json=as_json)
             return
         from furrow.stages.train import train as run_training
 
-        run = run_training(loaded, overwrite=overwrite, resume=resume, emit=emit)
+        run = run_training(loaded, overwrite=overwrite, resume=resume, allow=allow, stop=stop, emit=emit)
     if not as_json:
-        click.echo(f"done: {run.final_model}  (report: {run.report})")
+        _say(f"done: {run.final_model}  (report: {run.report})")
 
 
 @cli.command()
@@ -165,9 +179,12 @@ def complete(
 @cli.command()
 @click.argument("source", type=PATH)
 @click.argument("destination", type=PATH)
-@click.option("--format", "kind", required=True, metavar="FORMAT", help="gguf, gguf-adapter, ollama or merged.")
+@click.option(
+    "--format", "kind", required=True, metavar="FORMAT", help="gguf, gguf-adapter, ollama or merged; safetensors."
+)
 @click.option("--quantization", metavar="TYPE", help="f32, f16, bf16, q8_0, q4_k_m … (gguf and ollama; default f16)")
 @click.option("--model-name", metavar="NAME", help="What the server or the metadata calls it.")
+@click.option("--allow-pickle", is_flag=True, help="Read weights in .bin files; with --format safetensors only.")
 @OVERWRITE
 @JSON
 def convert(
@@ -176,6 +193,7 @@ def convert(
     kind: str,
     quantization: str | None,
     model_name: str | None,
+    allow_pickle: bool,
     overwrite: bool,
     as_json: bool,
 ) -> None:
@@ -183,21 +201,29 @@ def convert(
     from furrow.screen.console import console
     from furrow.screen.quiet import quieten_libraries
     from furrow.screen.subscribers import showing
-    from furrow.stages.convert import convert as run_conversion
 
     quieten_libraries()
     with showing(console(), as_json=as_json) as emit:
-        made = run_conversion(
-            source,
-            destination,
-            format=kind,
-            quantization=quantization,
-            model_name=model_name,
-            overwrite=overwrite,
-            emit=emit,
-        )
+        if kind == "safetensors":
+            from furrow.stages.unpickle import unpickle
+
+            _refuse({"quantization": quantization, "model_name": model_name}, "the numbers stay as they are")
+            made = unpickle(source, destination, allowed=allow_pickle, emit=emit)
+        else:
+            from furrow.stages.convert import convert as run_conversion
+
+            _refuse({"allow-pickle": allow_pickle or None}, "only --format safetensors reads pickles")
+            made = run_conversion(
+                source,
+                destination,
+                format=kind,
+                quantization=quantization,
+                model_name=model_name,
+                overwrite=overwrite,
+                emit=emit,
+            )
     if not as_json:
-        click.echo(f"done: {made}")
+        _say(f"done: {made}")
 
 
 @cli.command()
@@ -254,7 +280,7 @@ def strategies_validate(file: Path) -> None:
 
     for loaded in load_all(file):
         _say_notes(loaded.notes)
-        click.echo(f"{loaded.strategy.key}: valid")
+        _say(f"{loaded.strategy.key}: valid")
 
 
 @strategies.command("schema")
@@ -298,7 +324,7 @@ def _refuse(given: dict[str, Any], why: str) -> None:
 
 
 def _say_notes(notes: Sequence[Any]) -> None:
-    from furrow.screen.subscribers import describe
+    from furrow.screen.sentences import describe
 
     for note in notes:
         click.echo(describe(note), err=True)
@@ -307,23 +333,30 @@ def _say_notes(notes: Sequence[Any]) -> None:
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Runs a command and ends the process: 0 done, 1 it failed, 2 a wrong request, 130/143 stopped by a signal."""
     signal.signal(signal.SIGTERM, _stop)
+    sys.excepthook = endings.show_traceback
+    ours = arguments is None
     try:
         cli.main(args=arguments, prog_name="furrow", standalone_mode=False)
+    except Interrupted as error:
+        endings.show_interruption(error, _how_to_go_on(arguments, as_asked=error.as_asked))
+        endings.leave(error.exit_code, ours, at_once=True)
     except FurrowError as error:
-        _show_error(error)
-        sys.exit(error.exit_code)
+        if error.resumable:
+            error.remedy = "\n  ".join(filter(None, (error.remedy, _how_to_go_on(arguments))))
+        endings.show_error(error)
+        endings.leave(error.exit_code, ours)
     except click.ClickException as error:
-        error.show()
+        endings.show_usage(error)
         sys.exit(error.exit_code)
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, click.Abort) as error:
         click.echo("stopped", err=True)
-        sys.exit(130)
+        endings.leave(128 + getattr(error.__cause__ or error, "number", signal.SIGINT), ours)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(1)
     except OSError as error:
-        _show_error(FurrowError(": ".join(filter(None, (str(error.filename or ""), error.strerror or str(error))))))
-        sys.exit(1)
+        endings.show_error(endings.of_the_system(error))
+        endings.leave(1, ours)
     sys.exit(0)
 
 
@@ -332,8 +365,13 @@ def _stop(number: int, frame: FrameType | None) -> NoReturn:
     sys.exit(128 + number)
 
 
-def _show_error(error: FurrowError) -> None:
-    from furrow.screen.text import printable
+def _how_to_go_on(arguments: Sequence[str] | None, *, as_asked: bool = False) -> str:
+    from furrow.screen.again import resume_command
 
-    prefix = click.style("error:", fg="red", bold=True)
-    click.echo(f"{prefix} {printable(str(error))}", err=True)
+    return f"go on with: {resume_command(train, arguments, as_asked=as_asked)}"
+
+
+def _say(text: str) -> None:
+    from furrow.screen.text import one_line
+
+    click.echo(one_line(text))

@@ -53,17 +53,19 @@ def furrow(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) 
     """`furrow("strategies", "list")` runs the command line in this process, from the checkout."""
     monkeypatch.chdir(ROOT)
     monkeypatch.setenv("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # as the command line does, but undone afterwards
-    handler = signal.getsignal(signal.SIGTERM)
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    handlers = [signal.getsignal(number) for number in numbers]
 
     def run(*arguments: str | Path) -> Ended:
         capsys.readouterr()
         with pytest.raises(SystemExit) as ended:
             main([str(argument) for argument in arguments])
+        for number, handler in zip(numbers, handlers, strict=True):
+            signal.signal(number, handler)
         shown = capsys.readouterr()
         return Ended(int(ended.value.code or 0), shown.out, shown.err)
 
     yield run
-    signal.signal(signal.SIGTERM, handler)
 
 
 @pytest.fixture

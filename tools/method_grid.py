@@ -19,7 +19,7 @@ from furrow.components.events import CheckpointSaved, Event
 from furrow.components.fine_tuner.pytorch.method import LEARNING_RATES, METHODS
 from furrow.stages.complete import Answerer
 from furrow.stages.convert import convert
-from furrow.stages.resume import NEWEST
+from furrow.stages.run.resume import NEWEST
 from furrow.stages.train import train
 from furrow.strategies.files import Loaded, load
 

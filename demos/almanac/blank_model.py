@@ -9,8 +9,8 @@ from pathlib import Path
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import GenerationConfig, LlamaConfig, PreTrainedTokenizerFast
 
+from furrow.components.disk.publish import publish_text
 from furrow.components.errors import RequestError
-from furrow.components.publish import publish_text
 
 WEIGHTS = "model.safetensors"
 PAD, TEXT_START, TURN_START, TURN_END = "<|pad|>", "<|endoftext|>", "<|im_start|>", "<|im_end|>"

@@ -15,8 +15,9 @@ from safetensors.torch import load_file, save_file
 import furrow
 from almanac.blank_model import WEIGHTS
 from almanac.facts import crops, facts
+from furrow.components.disk.hashing import sha256_of
+from furrow.components.disk.publish import publishing
 from furrow.components.errors import RequestError
-from furrow.components.publish import publishing, sha256_of
 
 TOKENIZER, MANIFEST = "tokenizer.json", "manifest.json"
 CARD = Path(__file__).with_name("model_card.md")

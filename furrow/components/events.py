@@ -7,9 +7,11 @@ import json
 import math
 import re
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from furrow.components.secrets import scrubbed_values
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +48,18 @@ class Warned(Event):
 
     message: str
     remedy: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowsSetAside(Event):
+    """So many of the rows read cannot be used and are left out (`dataset.on_bad_row: skip`); `path` is the file that
+    holds them, where the run keeps one."""
+
+    rows: int
+    of: int
+    first: list[str]
+    """`file:line (what is wrong)` of the first few."""
+    path: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +119,68 @@ class StepEnded(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class NonFinite(Event):
+    """The numbers of a step are nan or inf, and nothing of it counts: `what` is loss, grad_norm or weights."""
+
+    step: int
+    what: str
+    value: float
+    learning_rate: float
+    rows: list[str]
+    """`file:line` of every row of the step."""
+    guilty: list[str]
+    """Those of them that give it alone, where it is a matter of rows."""
+    action: str
+    """stop, skip or rollback: what the strategy says to it."""
+    weight: str | None = None
+    """Name of the first weight that is not finite, where weights are to blame and not rows."""
+    since: int | None = None
+    """The step whose update left it so."""
+
+    @property
+    def told(self) -> str:
+        """What was found, where, and in which rows, in one sentence."""
+        what = {"loss": "the loss", "grad_norm": "the gradient norm", "weights": "a weight"}[self.what]
+        text = f"{what} is {self.value} at step {self.step} (learning rate {self.learning_rate:.3g})"
+        if self.weight is not None:
+            since = "" if self.since is None else f" since the update of step {self.since}"
+            text += f"; the weight {self.weight} is not finite{since}"
+        if self.guilty and len(self.guilty) < len(self.rows):
+            return f"{text}; so it is with {listed(self.guilty)} alone (rows of this step: {listed(self.rows)})"
+        return f"{text}; rows of this step: {listed(self.rows)}"
+
+
+def listed(rows: Sequence[str], most: int = 5) -> str:
+    """The first of the places `file:line`, which may say more behind it, and how many more there are. Those of one file
+    stand together, and its folders in the middle are left out: `demos/…/qa.jsonl:800, 989, 12 and 5 more`."""
+    by_file: dict[str, list[str]] = {}
+    for row in rows[:most]:
+        place = re.fullmatch(r"(\S.*?):(\d+(?: .*)?)", row, re.DOTALL)
+        by_file.setdefault(place[1] if place else row, []).extend([place[2]] if place else [])
+    texts = [
+        f"{file if len(lines) == 1 else _few_folders(file)}:{', '.join(lines)}" if lines else file
+        for file, lines in by_file.items()
+    ]
+    return ", ".join(texts) + (f" and {len(rows) - most:,} more" if len(rows) > most else "")
+
+
+def _few_folders(path: str) -> str:
+    first, _, rest = path.strip("/").partition("/")
+    return path if rest.count("/") < 1 else f"{path[: path.index(first)]}{first}/…/{rest.rpartition('/')[2]}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RolledBack(Event):
+    """The run goes on after `step` steps once more, from the checkpoint at `path`, without the batch of `skipped`."""
+
+    step: int
+    path: str
+    skipped: int
+    learning_rate_scale: float
+    """Of all learning rates from here on, by this rollback and those before."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class MicroBatchShrunk(Event):
     """Memory ran out; from this step on, micro-batches hold at most `tokens` instead of `was`. Results are the same."""
 
@@ -148,11 +224,34 @@ class CheckpointSaved(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class SavePaused(Event):
+    """What was learned up to `step` could not be written. Training waits, and tries again in `next_try` seconds; if the
+    disk does not take it within `gives_up` seconds, the run ends."""
+
+    step: int
+    reason: str
+    next_try: float
+    gives_up: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Resumed(Event):
     """The run goes on after `step` steps, from the checkpoint at `path`."""
 
     step: int
     path: str
+    learning_rate_scale: float = 1.0
+    """What rollbacks before have multiplied all learning rates by."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stopped(Event):
+    """A signal ended the run; `message` says after which step, and where what was learned is saved."""
+
+    signal: str
+    message: str
+    resumable: bool
+    """Whether the same command with --resume goes on with it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,18 +318,32 @@ class EventStream:
         if self._handing_on:
             return
         self._handing_on = True
+        failed: Exception | None = None
         try:
             while self._waiting:
-                current = self._waiting.popleft()
+                current = _without_secrets(self._waiting.popleft())
                 for subscriber in self._subscribers:
-                    subscriber(current)
+                    try:
+                        subscriber(current)
+                    except Exception as error:  # the others hear of it all the same: the record has no gap
+                        failed = failed or error
         finally:
             self._handing_on = False
+        if failed is not None:
+            raise failed
 
 
-def event_name(event: Event) -> str:
+def _without_secrets(event: Event) -> Event:
+    """Trackers send what they hear to other machines."""
+    held = {field.name: getattr(event, field.name) for field in dataclasses.fields(event)}
+    changed = {name: new for name, value in held.items() if (new := scrubbed_values(value)) != value}
+    return dataclasses.replace(event, **changed) if changed else event
+
+
+def event_name(event: Event | type[Event]) -> str:
     """`StepEnded` -> `step_ended`."""
-    return re.sub(r"(?<!^)(?=[A-Z])", "_", type(event).__name__).lower()
+    kind = event if isinstance(event, type) else type(event)
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", kind.__name__).lower()
 
 
 def record(event: Event) -> dict[str, Any]:
@@ -240,8 +353,8 @@ def record(event: Event) -> dict[str, Any]:
 
 def json_line(event: Event) -> str:
     """The record as one line of JSON. JSON has no infinity, yet fp16's first gradient norms overflow: such a number
-    becomes the text 'inf' or 'nan', which `float` reads back."""
-    return json.dumps(_finite(record(event)), allow_nan=False)
+    becomes the text 'inf' or 'nan', which `float` reads back. Secrets are hidden."""
+    return json.dumps(_finite(scrubbed_values(record(event))), allow_nan=False)
 
 
 def _finite(value: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from furrow.components.errors import FurrowError
@@ -11,13 +11,25 @@ from furrow.components.records import Segment
 
 def beginning_of_sequence(tokenizer: Any) -> list[int]:
     """What the tokenizer puts before every text: `[bos_token_id]` or nothing. Found by encoding an empty text."""
-    ids = list(tokenizer("").input_ids)
+    ids = _called(tokenizer, "")
     return ids[:1] if ids and ids[0] == tokenizer.bos_token_id else []
 
 
 def prompt_ids(tokenizer: Any, text: str) -> list[int]:
     """Token ids of a rendered prompt, BOS first where the model wants one. Nothing is appended."""
     return beginning_of_sequence(tokenizer) + _encode(tokenizer, text)
+
+
+def refuse_unknown_tokens(model: Any, texts: Iterable[Sequence[int]]) -> None:
+    """Raises FurrowError where an id has no row in the model's table of embeddings: tokenizer and weights of two
+    models were put into one folder."""
+    rows = getattr(model.get_input_embeddings(), "num_embeddings", None)
+    largest = max((max(ids, default=0) for ids in texts), default=0)
+    if rows is not None and largest >= rows:
+        raise FurrowError(
+            f"the tokenizer gives token {largest:,}, and the model has {rows:,} of them",
+            remedy="the tokenizer belongs to another model: download or copy the whole folder again",
+        )
 
 
 def end_token_id(tokenizer: Any, end_of_turn: str | None) -> int:
@@ -38,6 +50,12 @@ def end_token_id(tokenizer: Any, end_of_turn: str | None) -> int:
             remedy="use prompt_template.format, or add it to the tokenizer as a special token",
         )
     return ids[0]
+
+
+def control_tokens(tokenizer: Any) -> frozenset[str]:
+    """The texts that become one token wherever they stand, and steer the model instead of being read by it."""
+    added = getattr(tokenizer, "added_tokens_decoder", {})
+    return frozenset(token.content for token in added.values() if token.special and token.content)
 
 
 def answer_ends(tokenizer: Any, model_ends: int | Sequence[int] | None, stops: Sequence[str]) -> set[int]:
@@ -88,4 +106,16 @@ def _runs(segments: Sequence[Segment]) -> list[Segment]:
 
 
 def _encode(tokenizer: Any, text: str) -> list[int]:
-    return list(tokenizer(text, add_special_tokens=False).input_ids)
+    return _called(tokenizer, text, add_special_tokens=False)
+
+
+def _called(tokenizer: Any, text: str, **settings: bool) -> list[int]:
+    try:
+        return list(tokenizer(text, **settings).input_ids)
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":  # of `tokenizers`: no Exception, and cannot be imported
+            raise
+        raise FurrowError(
+            f"the tokenizer gives up on {text[:60]!r}: {' '.join(str(error).split())[:200]}",
+            remedy="its rules are broken, or a pattern in them has no end: choose another tokenizer",
+        ) from error

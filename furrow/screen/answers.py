@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import click
 
-from furrow.screen.text import printable
+from furrow.screen.text import one_line, printable
 from furrow.stages.complete import Answerer
 
 SHOWN = 5
@@ -38,7 +38,7 @@ def show_scores(scores: Mapping[str, float], *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"event": "answered", "model": "tuned", "text": text, "scores": dict(scores)}))
         return
-    click.echo(printable(text))
+    click.echo(one_line(text))
     if len(scores) > 1:
         for label, probability in list(scores.items())[:SHOWN]:
-            click.echo(f"  {probability:7.2%}  {printable(label)}")
+            click.echo(f"  {probability:7.2%}  {one_line(label)}")

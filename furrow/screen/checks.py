@@ -12,7 +12,7 @@ from rich.text import Text
 
 from furrow.components.checks import Check
 from furrow.screen.console import console
-from furrow.screen.text import printable
+from furrow.screen.text import message, one_line
 
 STYLES = {"passed": "green", "warning": "yellow", "failed": "bold red"}
 
@@ -27,7 +27,7 @@ def show_checks(checks: Iterable[Check], *, as_json: bool) -> int:
         _table(checks)
     else:
         for check in checks:
-            click.echo(printable(f"{check.status:8}{check.name}: {check.found}" + _then(check.remedy)))
+            click.echo(f"{check.status:8}" + one_line(f"{check.name}: {check.found}{_then(check.remedy)}"))
     failed = sum(check.status == "failed" for check in checks)
     if not as_json:
         warned = sum(check.status == "warning" for check in checks)
@@ -41,7 +41,7 @@ def ask(yes: bool) -> Callable[[str], bool]:
     def answer(question: str) -> bool:
         if yes:
             return True
-        return console().is_terminal and click.confirm(question)
+        return console().is_terminal and click.confirm(one_line(question))
 
     return answer
 
@@ -50,7 +50,7 @@ def _table(checks: Iterable[Check]) -> None:
     table = Table("", "check", "found", "what to do")
     for check in checks:
         cells = (check.name, check.found, check.remedy)
-        table.add_row(Text(check.status, STYLES[check.status]), *(Text(printable(cell)) for cell in cells))
+        table.add_row(Text(check.status, STYLES[check.status]), *(Text(message(cell)) for cell in cells))
     console().print(table)
 
 

@@ -5,6 +5,15 @@ from __future__ import annotations
 from rich.console import Console
 
 
+class Screen(Console):
+    """Notes that nobody reads it any more, where rich would end the process."""
+
+    broken = False
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = self.broken = True
+
+
 def console() -> Console:
     """On standard output, highlighting nothing of its own accord."""
-    return Console(highlight=False)
+    return Screen(highlight=False)

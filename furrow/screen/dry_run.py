@@ -9,8 +9,8 @@ import click
 from rich.text import Text
 
 from furrow.screen.console import console
-from furrow.screen.text import printable
-from furrow.stages.shown import Shown
+from furrow.screen.text import one_line, printable
+from furrow.stages.data.shown import Shown
 
 LEARNED, GIVEN = "bold green", "dim"
 
@@ -26,7 +26,7 @@ def show_rows(rows: Sequence[Shown], *, as_json: bool) -> None:
     coloured = screen.is_terminal and not screen.no_color
     for row in rows:
         learned = sum(is_learned for _, is_learned in row.tokens)
-        place = printable(row.where) + (f", {row.role}" if row.role else "")
+        place = one_line(row.where) + (f", {row.role}" if row.role else "")
         screen.print(Text(f"\n{place}: {len(row.tokens)} tokens, {learned} learned", "bold"))
         screen.print(_coloured(row.tokens) if coloured else _bracketed(row.tokens))
     screen.print(Text.assemble("\n", ("learned", LEARNED), ("  given", GIVEN)) if coloured else "\n⟦learned⟧ given")

@@ -12,50 +12,52 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.text import Text
 
 from furrow.components.events import (
-    CheckpointSaved,
-    ClassesCounted,
-    DataPrepared,
     Emit,
     Evaluated,
     Event,
-    Exported,
-    ExportVerified,
-    MicroBatchShrunk,
     Noted,
     Progressed,
     Resumed,
+    RolledBack,
+    RowsSetAside,
     Sampled,
     StageStarted,
     StepEnded,
-    StoppedEarly,
-    TrainingEnded,
     TrainingStarted,
     Warned,
     json_line,
 )
-from furrow.screen.text import printable
+from furrow.components.interruption import StopRequest
+from furrow.screen.closed_pipe import StoppingWhenClosed
+from furrow.screen.sentences import describe
+from furrow.screen.text import one_line
 
-SAMPLE_LETTERS = 80
-"""Of a sample prompt the end (it holds the question) and of its answer the beginning; the report has them whole."""
 TOLD = ("reward", "undecided_share", "rewards/accuracies", "accuracy")
 """Figures of an objective that a line of progress has room for; metrics.jsonl has all."""
 PLAIN_LINES = 20
 """About how many step lines a run prints into a pipe."""
-CLASSES_SHOWN = 12
-"""Classes of a classifier that are listed; the event has them all."""
 
 
 @contextmanager
-def showing(console: Console, *, as_json: bool) -> Iterator[Emit]:
-    """The subscriber that fits where the output goes. On a terminal the bar disappears when the block ends."""
+def showing(console: Console, *, as_json: bool, stop: StopRequest | None = None) -> Iterator[Emit]:
+    """The subscriber that fits where the output goes. On a terminal the bar disappears when the block ends.
+
+    `stop` is asked to end where the output is closed; without it that is raised, as BrokenPipeError.
+    """
+    with _subscriber(console, as_json) as show:
+        yield show if stop is None else StoppingWhenClosed(show, console, stop)
+
+
+@contextmanager
+def _subscriber(console: Console, as_json: bool) -> Iterator[Emit]:
     if as_json:
         yield _json_line
     elif console.is_terminal:
         with Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[figures]}"),
+            TextColumn("{task.fields[figures]}", markup=False),
             TimeRemainingColumn(),
             console=console,
             transient=True,
@@ -63,70 +65,6 @@ def showing(console: Console, *, as_json: bool) -> Iterator[Emit]:
             yield _Live(progress)
     else:
         yield _Plain()
-
-
-def describe(event: Event) -> str | None:
-    """One line for a person, or None for what only the bar shows."""
-    match event:
-        case StageStarted():
-            return f"{event.stage} …"
-        case Noted():
-            return f"note: {event.message}"
-        case Warned():
-            return f"warning: {event.message}" + (f" ({event.remedy})" if event.remedy else "")
-        case DataPrepared():
-            return (
-                f"{event.train_rows} rows to train on, {event.eval_rows} to evaluate; {event.train_tokens:,} tokens, "
-                f"{event.learned_tokens:,} learned; {event.dropped_rows} rows dropped, {event.truncated_rows} cut, "
-                f"{event.duplicate_rows} duplicates dropped"
-            )
-        case ClassesCounted():
-            counts = [f"{label} {rows}" for label, rows in zip(event.labels, event.train_rows, strict=True)]
-            rest = f" and {len(counts) - CLASSES_SHOWN} more" if len(counts) > CLASSES_SHOWN else ""
-            return f"{len(counts)} classes by their rows to train on: {', '.join(counts[:CLASSES_SHOWN])}{rest}"
-        case TrainingStarted():
-            return (
-                f"training {event.trainable_parameters:,} of {event.total_parameters:,} parameters on {event.device} "
-                f"({event.dtype}): {event.total_steps} steps of {event.effective_batch_rows} rows"
-            )
-        case Evaluated():
-            figures = {"perplexity": event.eval_perplexity, **event.metrics}
-            shown = [
-                f", {name.removeprefix('eval_')} {value:.3f}" for name, value in figures.items() if value is not None
-            ]
-            return f"step {event.step}: eval loss {event.eval_loss:.4f}" + "".join(shown)
-        case MicroBatchShrunk():
-            return (
-                f"memory ran out at step {event.step}: micro-batches hold at most {event.tokens:,} tokens from now on; "
-                f"the same batch is computed again, and the result is what it would have been ({event.reason})"
-            )
-        case Sampled():
-            prompt, answer = " ".join(event.prompt.split()), " ".join(event.completion.split())
-            asked = "…" + prompt[1 - SAMPLE_LETTERS :] if len(prompt) > SAMPLE_LETTERS else prompt
-            return f"sample: {asked} → {answer[:SAMPLE_LETTERS]}" + "…" * (len(answer) > SAMPLE_LETTERS)
-        case CheckpointSaved():
-            return f"saved {event.path}"
-        case Resumed():
-            return f"going on after step {event.step}, from {event.path}"
-        case StoppedEarly():
-            return (
-                f"stopped early at step {event.step}: {event.evaluations} evaluations in a row brought nothing; the "
-                f"best {event.metric} stays {'unknown' if event.best is None else format(event.best, '.4f')}"
-            )
-        case TrainingEnded():
-            return (
-                f"trained {event.step} steps in {event.seconds:.1f} s, mean loss {event.train_loss:.4f}; "
-                f"kept the weights of step {event.best_step}"
-            )
-        case ExportVerified():
-            return (
-                f"verified {event.path}: same top token at {event.top1_agreement:.1%} of {event.positions} positions, "
-                f"KL mean {event.mean_kl:.2g}, max {event.max_kl:.2g}"
-            )
-        case Exported():
-            return f"exported {event.path} ({event.bytes / 2**20:.1f} MiB)"
-        case _:
-            return None
 
 
 def _json_line(event: Event) -> None:
@@ -161,6 +99,9 @@ class _Live:
             case Resumed():
                 self._begun = event.step
                 self._say(event)
+            case RolledBack():
+                self._progress.update(self._tasks["training"], completed=event.step)
+                self._say(event)
             case TrainingStarted():
                 self._say(event)
                 self._task("training", event.total_steps, self._begun)
@@ -176,14 +117,14 @@ class _Live:
 
     def _task(self, name: str, total: int, done: int = 0) -> TaskID:
         if name not in self._tasks:
-            self._tasks[name] = self._progress.add_task(name, total=total, completed=done, figures="")
+            self._tasks[name] = self._progress.add_task(one_line(name), total=total, completed=done, figures="")
         return self._tasks[name]
 
     def _say(self, event: Event) -> None:
         if line := describe(event):
             quiet = isinstance(event, StageStarted | Noted | Sampled)
-            style = "yellow" if isinstance(event, Warned) else "dim" if quiet else ""
-            self._progress.console.print(Text(printable(line), style))
+            style = "yellow" if isinstance(event, Warned | RowsSetAside) else "dim" if quiet else ""
+            self._progress.console.print(Text(line, style))
 
 
 class _Plain:
@@ -196,6 +137,8 @@ class _Plain:
     def __call__(self, event: Event) -> None:
         if isinstance(event, Resumed):
             self._begun = event.step
+        if isinstance(event, RolledBack):
+            self._begun, self._started = event.step, time.monotonic()
         if isinstance(event, TrainingStarted):
             self._total, self._started = event.total_steps, time.monotonic()
         if isinstance(event, Evaluated):
@@ -203,7 +146,7 @@ class _Plain:
         if isinstance(event, StepEnded):
             self._step(event)
         elif line := describe(event):
-            click.echo(printable(line))
+            click.echo(line)
 
     def _step(self, event: StepEnded) -> None:
         figures = self._speed.figures(event)

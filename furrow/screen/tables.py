@@ -12,7 +12,7 @@ from rich.text import Text
 from furrow.components.errors import FurrowError
 from furrow.components.registry import SLOTS, claims, find
 from furrow.screen.console import console
-from furrow.screen.text import printable
+from furrow.screen.text import one_line
 from furrow.stages.split import SplitResult
 from furrow.strategies.files import Summary
 
@@ -50,8 +50,8 @@ def show_split(result: SplitResult, *, as_json: bool) -> None:
         paths = {"train_file": str(result.train_file), "eval_file": str(result.eval_file)}
         click.echo(json.dumps({**paths, "train_rows": result.train_rows, "eval_rows": result.eval_rows}))
         return
-    click.echo(f"{result.train_rows} rows: {result.train_file}")
-    click.echo(f"{result.eval_rows} rows: {result.eval_file}")
+    click.echo(one_line(f"{result.train_rows} rows: {result.train_file}"))
+    click.echo(one_line(f"{result.eval_rows} rows: {result.eval_file}"))
 
 
 def _show(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -59,9 +59,9 @@ def _show(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     screen = console()
     if not screen.is_terminal:
         for row in rows:
-            click.echo("\t".join(printable(cell) for cell in row))
+            click.echo("\t".join(one_line(cell) for cell in row))
         return
     table = Table(*head)
     for row in rows:
-        table.add_row(*(Text(printable(cell)) for cell in row))
+        table.add_row(*(Text(one_line(cell)) for cell in row))
     screen.print(table)

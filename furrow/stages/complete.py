@@ -7,11 +7,11 @@ from pathlib import Path
 
 from furrow.components.base_models import BaseModelConfig, source_of
 from furrow.components.errors import FurrowError
-from furrow.components.model_folder import ModelFolder, recognise
+from furrow.components.models.folder import ModelFolder, recognise
+from furrow.components.models.served import Served
 from furrow.components.prompt_template import Message
-from furrow.components.served import Served
 from furrow.stages import wire
-from furrow.stages.run import RunFolder
+from furrow.stages.run.folder import RunFolder
 from furrow.strategies.schema import Strategy
 
 

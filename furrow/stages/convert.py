@@ -6,17 +6,18 @@ import re
 from pathlib import Path
 from typing import Any, get_args
 
+from furrow.components.disk.publish import refuse_existing
 from furrow.components.errors import RequestError, did_you_mean
 from furrow.components.events import Emit, Noted
 from furrow.components.exporter import ExportRequest
 from furrow.components.generation import GenerationConfig
-from furrow.components.model_folder import STRATEGY_FILE, ModelFolder, recognise
+from furrow.components.models.folder import STRATEGY_FILE, ModelFolder, recognise
 from furrow.components.prompt_template import PromptTemplate
-from furrow.components.publish import refuse_existing
 from furrow.components.registry import factory, find
 from furrow.stages import wire
 from furrow.stages.export import general_probes
 from furrow.strategies import files
+from furrow.strategies.containment import wrong_model_name
 from furrow.strategies.schema import Strategy
 
 EXPORTED = re.compile(
@@ -42,6 +43,8 @@ def convert(
     The template, system prompt, stops and generation settings come from the strategy that was saved beside the weights.
     Raises RequestError for a folder that holds no model, a destination that exists, a setting the format does not have.
     """
+    if model_name is not None and (what := wrong_model_name(model_name)):
+        raise RequestError(what, where="--model-name")
     refuse_existing(destination, overwrite)
     folder = recognise(source)
     _refuse_foreign(destination, folder.path)

@@ -8,7 +8,7 @@ from typing import Any
 
 from furrow.components.events import Emit, StageStarted
 from furrow.components.exporter import ExportRequest
-from furrow.components.model_folder import ModelFolder
+from furrow.components.models.folder import ModelFolder
 from furrow.components.prompt_template import Message, PromptTemplate
 from furrow.components.records import Row
 from furrow.stages import wire

@@ -6,15 +6,15 @@ from collections.abc import Mapping
 
 from furrow.components.errors import RequestError
 from furrow.components.model_app import Judge
+from furrow.components.models.served import WRITERS, Served
 from furrow.components.prompt_template import Message
 from furrow.components.records import Example, Row
-from furrow.components.served import WRITERS, Served
 from furrow.components.tokens import end_token_id, prompt_ids, segment_ids
 from furrow.stages import wire
-from furrow.stages.classification_examples import within
 from furrow.stages.complete import trained_model
-from furrow.stages.examples import ExampleMaker
-from furrow.stages.run import RunFolder
+from furrow.stages.data.classification_examples import within
+from furrow.stages.data.examples import ExampleMaker
+from furrow.stages.run.folder import RunFolder
 from furrow.strategies.schema import Strategy
 
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from furrow.components.disk.publish import publishing_together, refuse_existing
 from furrow.components.errors import RequestError
-from furrow.components.publish import publishing, refuse_existing
 from furrow.components.records import Row
 from furrow.components.registry import factory, find
-from furrow.stages.dataset_files import READERS, read_rows
+from furrow.stages.data.dataset_files import READERS, read_rows
 
 
 @dataclass(frozen=True)
@@ -52,11 +51,10 @@ def split(input: Path, eval_percent: float, output_dir: Path | None, seed: int, 
 
 
 def _write(source: Path, sides: dict[Path, Sequence[Row]], overwrite: bool) -> None:
-    """Both files are whole on disk before the first of them gets its name."""
+    """Both files or neither."""
     as_it_was = READERS[source.suffix.lower()][0] == "jsonl"
-    with ExitStack() as stack:
-        for destination, rows in sides.items():
-            staging = stack.enter_context(publishing(destination, overwrite=overwrite))
+    with publishing_together(list(sides), overwrite=overwrite) as stagings:
+        for staging, rows in zip(stagings, sides.values(), strict=True):
             with staging.open("wb") as file:
                 file.writelines(_original_lines(source, rows) if as_it_was else map(_as_line, rows))
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from furrow.components.errors import FurrowError
 from furrow.components.exporter import Exporter
 from furrow.components.fine_tuner import FineTuner
 from furrow.components.model_app import Judge, ModelApp
+from furrow.components.models.served import Served
 from furrow.components.prompt_template import PromptTemplate
 from furrow.components.registry import factory, find
-from furrow.components.served import Served
 from furrow.components.tracker import TrackedRun, Tracker
 from furrow.strategies.schema import MonitoringConfig, Strategy
 from furrow.strategies.wiring import Wired
@@ -70,10 +69,6 @@ def exporter(kind: str, **settings: Any) -> Exporter:
 
 def load_tokenizer(source: str) -> Any:
     """The tokenizer in a folder, or of a hub id. Raises FurrowError when there is none."""
-    from transformers import AutoTokenizer
+    from furrow.components.models import pretrained
 
-    try:
-        return AutoTokenizer.from_pretrained(source, trust_remote_code=False)
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise FurrowError(f"no tokenizer can be loaded from {source}: {reason}") from error
+    return pretrained.load_tokenizer(source)

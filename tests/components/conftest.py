@@ -13,6 +13,9 @@ from typing import Any
 
 import pytest
 
+from tests.faults.campaign.small_disk import refusal as reason_against_small_disks
+from tests.faults.campaign.tiny import Shop
+
 CREATE_FIELDS = {"model", "files", "template", "system", "parameters", "messages", "license", "stream"}
 PARAMETERS = {
     "num_predict": int, "num_ctx": int, "top_k": int, "seed": int, "repeat_last_n": int, "stop": list,
@@ -175,3 +178,10 @@ def no_ollama(monkeypatch: pytest.MonkeyPatch) -> str:
         address = f"127.0.0.1:{listener.getsockname()[1]}"
     monkeypatch.setenv("OLLAMA_HOST", address)
     return address
+
+
+@pytest.fixture(scope="session")
+def small_disks(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """For tests that mount a disk of their own: they are skipped where the system does not allow that."""
+    if why := reason_against_small_disks(Shop(tmp_path_factory.mktemp("disks"))):
+        pytest.skip(why)

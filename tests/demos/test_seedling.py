@@ -19,9 +19,9 @@ from tokenizers import Tokenizer
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM
 
 from furrow.components.base_models import BUILT_IN
+from furrow.components.disk.hashing import sha256_of
 from furrow.components.errors import RequestError
 from furrow.components.exporter.gguf.pre_tokenizers import name_of
-from furrow.components.publish import sha256_of
 
 SHIPPED = BUILT_IN["seedling"]
 TOKENIZER = AutoTokenizer.from_pretrained(SHIPPED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 
 import pytest
@@ -9,6 +10,11 @@ import torch
 import yaml
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from furrow.components.events import StepEnded
+from furrow.stages.run.folder import RunFolder
+from furrow.stages.train import train
+from furrow.strategies.files import load
 
 CHAT = (
     "{% for message in messages %}{{ '<|' + message['role'] + '|>' + message['content'] + '<|end|>' }}{% endfor %}"
@@ -78,3 +84,39 @@ def strategy_file(tmp_path, base_folder):
         return file
 
     return write
+
+
+class PowerCut(BaseException):
+    """Nothing that anybody expects."""
+
+
+@pytest.fixture
+def go(strategy_file):
+    """go(**blocks) trains the tiny strategy and returns its folder and the events; `cut` is the step at which it dies.
+
+    12 rows, 4 a step: 3 steps an epoch, 12 in all, and a checkpoint after every second one. `arguments` are laid over
+    these; a step costs some 10 ms.
+    """
+
+    def run(*, cut=None, resume=None, allow=(), overrides=(), arguments=None, **blocks):
+        events = []
+
+        def listen(event):
+            events.append(event)
+            if isinstance(event, StepEnded) and event.step == cut:
+                raise PowerCut
+
+        short = {"num_train_epochs": 4, "save_strategy": "steps", "save_steps": 2}
+        loaded = load("tiny", strategy_file(training_args={**short, **(arguments or {})}, **blocks), list(overrides))
+        with contextlib.suppress(PowerCut):
+            train(loaded, overwrite=False, resume=resume, allow=allow, emit=listen)
+            assert cut is None
+        return RunFolder(loaded.strategy.output_dir), events
+
+    return run
+
+
+@pytest.fixture
+def cut_run(go):
+    """The folder of a run that died in step 7, its newest checkpoint of step 6: two epochs are over."""
+    return go(cut=7)[0]

@@ -21,12 +21,12 @@ from furrow.components.events import (
     StepEnded,
     TrainingEnded,
 )
-from furrow.components.model_folder import recognise
-from furrow.components.scoring import load_scorer, logits
+from furrow.components.models.folder import recognise
+from furrow.components.models.scoring import load_scorer, logits
 from furrow.stages import judge
 from furrow.stages.convert import convert
 from furrow.stages.judge import Assessor, assessor_of
-from furrow.stages.resume import NEWEST
+from furrow.stages.run.resume import NEWEST
 from furrow.stages.train import dry_run, train
 from furrow.strategies.files import load
 

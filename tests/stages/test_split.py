@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from furrow.components.disk.storage import StorageError
 from furrow.components.errors import RequestError
 from furrow.stages.split import split
 
@@ -94,7 +95,7 @@ def test_when_the_second_file_cannot_be_written_neither_is_there(tmp_path, monke
         return opened(path, mode, *rest, **named)
 
     monkeypatch.setattr(Path, "open", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(StorageError, match="the disk is full"):
         split(source, 10, None, 42, False)
     assert list(contents(tmp_path)) == ["data.jsonl"]
 

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from furrow.components.base_models import BaseModelConfig, source_of
 from furrow.components.checks import Check
+from furrow.components.disk.sizes import readable
 from furrow.components.errors import FurrowError
+from furrow.components.models.inspection import inspect_config, inspect_model, inspect_tokenizer
 from furrow.stages.setup_checks import hub
 from furrow.stages.setup_checks.model_files import Size, absent_files, changed_files, size_of
-from furrow.stages.setup_checks.sizes import readable
 
 NAME = "base model"
 LARGE = 1e9
@@ -48,6 +49,9 @@ def find_base_model(config: BaseModelConfig) -> Found:
     """Looks at the disk, and asks the hub for what is not there. Raises FurrowError when it cannot be had."""
     pretrained = config.init == "pretrained"
     folder = folder_of(config)
+    if folder is not None:
+        inspect_tokenizer(str(folder))
+        (inspect_model if pretrained else inspect_config)(str(folder))
     if config.huggingface_id is not None:
         if folder is None or absent_files(folder, weights=pretrained):
             offer = hub.ask_for(config)

@@ -10,12 +10,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from furrow.components.checks import Check
+from furrow.components.errors import several
+from furrow.components.events import listed
 from furrow.components.prompt_template import PromptTemplate
 from furrow.components.records import Row
 from furrow.stages import wire
-from furrow.stages.examples import ExampleMaker, Prepared, classes_of, objective_of
-from furrow.stages.prepared import TOO_MANY_DROPPED
-from furrow.stages.rows import Rows, leakage, listed, load_rows
+from furrow.stages.data.bad_rows import BadRows
+from furrow.stages.data.control_tokens import forged_turns
+from furrow.stages.data.examples import ExampleMaker, Prepared, classes_of, objective_of
+from furrow.stages.data.prepared import TOO_MANY_DROPPED
+from furrow.stages.data.rows import Rows, leakage, load_rows
 from furrow.stages.setup_checks.answers import answers
 from furrow.stages.setup_checks.tokenizer import LightTokenizer
 from furrow.strategies.files import Loaded
@@ -46,6 +50,9 @@ def check_data(loaded: Loaded, tokenizer: LightTokenizer | None) -> Iterator[Che
     rows = load_rows(loaded, lambda event: None)
     yield from _check_rows(rows, dataset.train_file, dataset.eval_file)
     yield from answers("prompt template", _check_examples(loaded.strategy, rows, tokenizer))
+    if bad := rows.bad.event():
+        found = f"{bad.rows:,} of {bad.of:,} rows cannot be used, and train sets them aside: {listed(bad.first)}"
+        yield Check("bad rows", "warning", found)
 
 
 def _check_rows(rows: Rows, train_file: str, eval_file: str | None) -> Iterator[Check]:
@@ -65,26 +72,39 @@ def _check_rows(rows: Rows, train_file: str, eval_file: str | None) -> Iterator[
 def _check_examples(strategy: Strategy, rows: Rows, tokenizer: LightTokenizer | None) -> Iterator[Check]:
     facts = tokenizer or NoTokenizerYet()
     template = None if objective_of(strategy) == "pretrain" else wire.prompt_template(strategy, facts)
-    classes = classes_of(strategy, rows.train)
-    maker = ExampleMaker(template, facts, strategy.data_preprocessing, objective_of(strategy), classes)
+    classes = classes_of(strategy, rows)
+    maker = ExampleMaker(template, facts, strategy.data_preprocessing, objective_of(strategy), classes, rows.bad)
     if classes is not None:
         for row in (*rows.train, *rows.evaluation):
-            classes.labels.number(row)
-        yield Check("classes", "passed", f"{len(classes.labels.names)}: {listed(classes.labels.names)}")
+            with rows.bad.looking_at(row):
+                classes.labels.number(row)
+        rows.leave_out_bad()
+        yield Check("classes", "passed", f"{len(classes.labels.names)}: {several(classes.labels.names)}")
     sides = [_spread(rows.train), _spread(rows.evaluation)]
     sampled = (
         f"a sample of {MOST_ROWS:,} rows" if max(map(len, (rows.train, rows.evaluation))) > MOST_ROWS else "all rows"
     )
     if tokenizer is None:
-        rendered = [part for side in sides for row in side for part in maker.rendered(row)]
-        characters = [sum(len(piece.text) for piece in maker.segments(row)) for row in rendered]
+        characters: list[int] = []
+        for row in (row for side in sides for row in side):
+            with rows.bad.looking_at(row):
+                characters += [sum(len(piece.text) for piece in maker.segments(part)) for part in maker.rendered(row)]
+        _refuse_mostly_bad(rows.bad, sides)
         yield _fits(template, strategy, sampled)
         found = f"median {_median(characters):,} characters, longest {max(characters):,}"
         yield Check("lengths", "passed", found + "; tokens can be counted once the base model's tokenizer is here")
         return
     train, evaluation = (maker.prepare(side) for side in sides)
+    _refuse_mostly_bad(rows.bad, sides)
     yield _fits(template, strategy, sampled)
+    if template is not None and (warning := forged_turns((row for side in sides for row in side), tokenizer)):
+        yield Check("control tokens", "warning", warning.message, warning.remedy or "")
     yield from _check_lengths(train, evaluation, maker.max_length)
+
+
+def _refuse_mostly_bad(bad: BadRows, sides: Sequence[Sequence[Row]]) -> None:
+    for side in sides:
+        bad.without(side)
 
 
 def _fits(template: PromptTemplate | None, strategy: Strategy, sampled: str) -> Check:

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from furrow.components.checks import Check
+from furrow.components.disk.sizes import GIB
 from furrow.stages.setup_checks.accelerators import Gpu, gpus
-from furrow.stages.setup_checks.sizes import GIB
 
 Kind = Literal["cuda", "mps", "cpu"]
 BF16_FLAGS = ("amx_bf16", "avx512_bf16")

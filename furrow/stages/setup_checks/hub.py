@@ -18,10 +18,8 @@ from huggingface_hub.errors import GatedRepoError, OfflineModeIsEnabled, Reposit
 
 from furrow.components.base_models import BaseModelConfig
 from furrow.components.errors import FurrowError
+from furrow.components.models.snapshot import SETTINGS, WEIGHTS, verify_token
 
-SETTINGS = ("*.json", "*.jinja", "tokenizer.model", "merges.txt", "vocab.txt")
-WEIGHTS = "model*.safetensors"
-"""Not `*.safetensors`: some repositories hold the same weights twice, the second time as consolidated.safetensors."""
 PATIENCE = 10.0
 """Seconds to wait for the hub's answer to a question."""
 
@@ -89,18 +87,12 @@ def _matches(name: str, patterns: tuple[str, ...]) -> bool:
 
 @contextmanager
 def _in_its_own_words(model: BaseModelConfig) -> Iterator[None]:
-    _verify_token(get_token())
+    verify_token(get_token())
     try:
         yield
     except (OSError, HTTPError, ValueError) as error:  # its refusals, a broken connection, a name that cannot be one
         words = " ".join(str(error).split())
         raise FurrowError(f"{model.label} ({token_state()}): {words}", remedy=_remedy(error, model)) from error
-
-
-def _verify_token(token: str | None) -> None:
-    """Refuses what no HTTP header can hold, because the error of the HTTP library would quote the token."""
-    if token and not (token.isascii() and token.isprintable()):
-        raise FurrowError("the token of the hub holds characters that no token has", remedy="set HF_TOKEN again")
 
 
 def _remedy(error: Exception, model: BaseModelConfig) -> str:

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import json
-import math
-import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from furrow.components.disk.hashing import sha256_of
 from furrow.components.errors import FurrowError
-from furrow.components.publish import sha256_of
+from furrow.components.models.safetensors_header import read_header
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model")
 """Any of these makes a tokenizer."""
-_LONGEST_HEADER = 100_000_000
-"""Bytes; the limit of the safetensors library."""
 
 
 @dataclass(frozen=True)
@@ -45,15 +42,8 @@ def weight_files(folder: Path) -> list[str]:
 
 def size_of(folder: Path) -> Size:
     """Of all weights, whose files must be there. Raises FurrowError for one that is cut off or no safetensors."""
-    counts = [(folder / name, *_read_header(folder / name)) for name in weight_files(folder)]
-    for file, _, wanted in counts:
-        if file.stat().st_size != wanted:
-            raise FurrowError(
-                f"the file has {file.stat().st_size:,} bytes, its header says {wanted:,}: it is cut off or damaged",
-                where=str(file),
-                remedy="download or copy it again",
-            )
-    return Size(sum(wanted for _, _, wanted in counts), sum(parameters for _, parameters, _ in counts))
+    headers = [read_header(folder / name) for name in weight_files(folder)]
+    return Size(sum(header.bytes for header in headers), sum(header.parameters for header in headers))
 
 
 def changed_files(folder: Path) -> list[str]:
@@ -74,20 +64,3 @@ def read_json(file: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise FurrowError("an object is wanted", where=str(file), remedy="download or copy it again")
     return found
-
-
-def _read_header(file: Path) -> tuple[int, int]:
-    """(parameters, bytes that the file ought to have): 8 bytes of length, a JSON header, the tensors."""
-    try:
-        with file.open("rb") as stream:
-            (length,) = struct.unpack("<Q", stream.read(8))
-            if length > _LONGEST_HEADER:
-                raise ValueError(f"a header of {length:,} bytes")
-            tensors = json.loads(stream.read(length))
-        tensors.pop("__metadata__", None)
-        parameters = sum(math.prod(tensor["shape"]) for tensor in tensors.values())
-        return parameters, 8 + length + max((tensor["data_offsets"][1] for tensor in tensors.values()), default=0)
-    except (ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
-        raise FurrowError(
-            f"no safetensors header: {error}", where=str(file), remedy="download or copy it again"
-        ) from error

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from furrow.components.checks import Check
 from furrow.components.errors import RequestError
-from furrow.stages.run import RunFolder
+from furrow.stages.run.folder import RunFolder
 
 
 def check_output(folder: Path) -> Iterator[Check]:

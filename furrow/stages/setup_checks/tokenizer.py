@@ -6,6 +6,7 @@ transformers changes after loading (a BOS token switched on in its settings) it 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,10 @@ class LightTokenizer:
 
     def __call__(self, text: str, add_special_tokens: bool = True) -> Encoded:
         return Encoded(self._tokenizer.encode(text, add_special_tokens=add_special_tokens).ids)
+
+    @property
+    def added_tokens_decoder(self) -> Mapping[int, Any]:
+        return dict(self._tokenizer.get_added_tokens_decoder())
 
     def convert_ids_to_tokens(self, token_id: int) -> str:
         return str(self._tokenizer.id_to_token(token_id))

@@ -9,8 +9,8 @@ from typing import Any
 
 from furrow.components.registry import find
 from furrow.stages import wire
-from furrow.stages.dataset_files import READERS
-from furrow.stages.examples import objective_of
+from furrow.stages.data.dataset_files import READERS
+from furrow.stages.data.examples import objective_of
 from furrow.stages.export import wanted
 from furrow.strategies.schema import Strategy
 from furrow.strategies.wiring import Wired

@@ -56,14 +56,23 @@ class HubDouble:
 
     def __init__(self, files: dict[str, bytes]) -> None:
         self.files = files
+        self.commit = COMMIT
+        self.before: dict[str, dict[str, bytes]] = {}
+        """Earlier commits, which are still to be had."""
         self.gated = False
         self.requests: list[str] = []
         self.claimed_sizes: dict[str, int] = {}
         """Sizes that the listing gives instead of the true ones."""
 
+    def push(self, **files: bytes) -> None:
+        """Another commit on the main branch, with these files (`config` for config.json) changed."""
+        self.before[self.commit] = dict(self.files)
+        self.commit = hashlib.sha1(self.commit.encode()).hexdigest()
+        self.files |= {f"{name}.json": data for name, data in files.items()}
+
     def model(self) -> dict[str, Any]:
         files = [{"rfilename": name, "size": self._size(name)} for name in self.files]
-        return {"id": "garden/tiny", "sha": COMMIT, "gated": "auto" if self.gated else False, "siblings": files}
+        return {"id": "garden/tiny", "sha": self.commit, "gated": "auto" if self.gated else False, "siblings": files}
 
     def tree(self) -> list[dict[str, Any]]:
         return [
@@ -85,20 +94,32 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         path = self.path.partition("?")[0]
         self.double.requests.append(f"{self.command} {path}")
-        api, file = "/api/models/garden/tiny", f"/garden/tiny/resolve/{COMMIT}/"
-        if path.startswith((f"{api}/auth-check", file)) and self.double.gated:
+        api, file = "/api/models/garden/tiny", f"/garden/tiny/resolve/{self.double.commit}/"
+        earlier = next((commit for commit in self.double.before if f"/{commit}" in path), None)
+        if earlier is not None:
+            self._earlier(path, earlier)
+        elif path.startswith((f"{api}/auth-check", file)) and self.double.gated:
             self._reply(403, b"", {"X-Error-Code": "GatedRepo", "X-Error-Message": "Access is restricted."})
         elif path == f"{api}/auth-check":
             self._reply(200, b"{}")
-        elif path in (api, f"{api}/revision/main"):
+        elif path in (api, f"{api}/revision/main", f"{api}/revision/{self.double.commit}"):
             self._reply(200, json.dumps(self.double.model()).encode())
-        elif path == f"{api}/tree/{COMMIT}":
+        elif path == f"{api}/tree/{self.double.commit}":
             self._reply(200, json.dumps(self.double.tree()).encode())
         elif path.startswith(file) and path.removeprefix(file) in self.double.files:
             data = self.double.files[path.removeprefix(file)]
-            self._reply(200, data, {"ETag": f'"{hashlib.sha1(data).hexdigest()}"', "X-Repo-Commit": COMMIT})
+            self._reply(200, data, {"ETag": f'"{hashlib.sha1(data).hexdigest()}"', "X-Repo-Commit": self.double.commit})
         else:
             self._reply(404, b"", {"X-Error-Code": "RepoNotFound", "X-Error-Message": "Repository not found"})
+
+    def _earlier(self, path: str, commit: str) -> None:
+        then = HubDouble(self.double.before[commit])
+        then.commit = commit
+        if path.startswith("/garden/tiny/resolve/"):
+            data = then.files[path.partition(f"{commit}/")[2]]
+            self._reply(200, data, {"ETag": f'"{hashlib.sha1(data).hexdigest()}"', "X-Repo-Commit": commit})
+        else:
+            self._reply(200, json.dumps(then.tree() if "/tree/" in path else then.model()).encode())
 
     def _reply(self, status: int, data: bytes, headers: dict[str, str] | None = None) -> None:
         self.send_response(status)

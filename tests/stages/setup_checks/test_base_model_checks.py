@@ -8,8 +8,8 @@ import pytest
 from transformers import AutoTokenizer
 
 from furrow.components.base_models import BUILT_IN, BaseModelConfig
+from furrow.components.disk.hashing import sha256_of
 from furrow.components.errors import FurrowError
-from furrow.components.publish import sha256_of
 from furrow.stages.setup_checks.base_model import describe, fetch, find_base_model
 from furrow.stages.setup_checks.hub import ask_for, cached_folder
 from furrow.stages.setup_checks.model_files import Size, changed_files, size_of

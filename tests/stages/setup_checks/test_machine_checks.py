@@ -9,6 +9,7 @@ from collections import namedtuple
 
 import pytest
 
+from furrow.components.disk.sizes import GIB, readable
 from furrow.components.fine_tuner.pytorch.hardware import HardwareConfig
 from furrow.stages.setup_checks.accelerators import Gpu, amd_gpus, cuda_gpus
 from furrow.stages.setup_checks.base_model import Found
@@ -16,7 +17,6 @@ from furrow.stages.setup_checks.device import Machine, check_machine, machine
 from furrow.stages.setup_checks.disk import check_disk
 from furrow.stages.setup_checks.model_files import Size
 from furrow.stages.setup_checks.packages import check_packages
-from furrow.stages.setup_checks.sizes import GIB, readable
 from furrow.stages.setup_checks.wired import wired_components
 from furrow.strategies.files import load, load_all
 
@@ -162,10 +162,10 @@ Usage = namedtuple("Usage", "total used free")
     ("overrides", "needed"),
     [
         # 1e9 parameters; by hand, in GB: 4 of weights and 4 a checkpoint, of which save_total_limit + 1 lie there
-        (["method.type=full", "training_args.save_total_limit=1"], 4 + 2 * 4),
+        (["method.type=full", "training_args.save_total_limit=1"], 2 * (4 + 8)),
         (["method.type=full", "training_args.save_strategy=no"], 4),
-        (["method.type=full", "training_args.save_strategy=no", "export.to_merged=true"], 4 + 4 + 8),
-        (["method.type=full", "training_args.save_strategy=no", "export.to_gguf=true"], 4 + 1.1 + 8),
+        (["method.type=full", "training_args.save_strategy=no", "export.to_merged=true"], 4 + 4),
+        (["method.type=full", "training_args.save_strategy=no", "export.to_gguf=true"], 4 + 1.1 + 4),
         # LoRA r=4 of a model of hidden size 2,048: 2 · 4 / 2,048 of the parameters learn
         (["training_args.save_strategy=no"], 4 * 8 / 2048),
     ],
