@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test test-all lint install bench clean
+.PHONY: demo test test-all lint install bench faults clean
 
 demo: $(VENV)/.installed
 	$(BIN)/python demos/demo3_training.py
@@ -26,6 +26,10 @@ install: $(VENV)/.installed
 bench: $(VENV)/.installed
 	$(PIP) --editable '.[quantization,benchmarks]'
 	$(BIN)/python -m benchmarks.run --again
+
+# All the harm that a run may come to, done for real; rewrites docs/reliability.md. About a quarter of an hour.
+faults: $(VENV)/.tested
+	$(BIN)/python -m tests.faults.campaign
 
 # torch comes first and pinned: a looser wish would bring gigabytes of CUDA packages to a machine without a GPU.
 $(VENV)/.installed: pyproject.toml constraints.txt tools/install_llama_cpp.py
