@@ -23,6 +23,8 @@ class StopRequest:
         """Whether somebody looks at it. Where nobody does, a signal ends the work at once."""
         self.moved_at = time.monotonic()
         """When the run last showed that it moves, by time.monotonic()."""
+        self.unwound: int | None = None
+        """The signal that unwound the stack, if one has: what fails from then on fails because of it."""
 
     def ask(self, number: int) -> None:
         """Notes the signal; the first one counts."""

@@ -66,6 +66,7 @@ class _Handler:
             with contextlib.suppress(OSError):  # not through the screen, in whose middle the signal may have come
                 os.write(2, f"\n{signal.Signals(number).name}: {how}\n".encode())
         if not waits:
+            self._stop.unwound = number
             raise Unwound(number)
 
     def _leave_the_terminal(self) -> None:

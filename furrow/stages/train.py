@@ -54,16 +54,15 @@ def train(
     before: list[Event] = []  # what happens before there are trackers belongs to the run's record too
     early, events = EventStream(emit, before.append, stop.moved), EventStream(emit, stop.moved)
     with ExitStack() as stack:
-        stack.enter_context(before_it_began(resuming))
+        begins = stack.enter_context(before_it_began(run, stop, resuming))
         stack.enter_context(run.claim(overwrite=overwrite, resume=resuming, emit=early))
         stack.enter_context(watched_over(run, stop, _hang_timeout(strategy)))
         job = _verified(loaded, run, resume, allow, early)
         stack.enter_context(run.begun(overwrite=overwrite, resume=resuming))
-        with (
-            stop.heeding()
-        ):  # a moment: half of it would be neither the run that lay here nor the one that is asked for
+        with stop.heeding():  # half of it would be neither the run that lay here nor the one that is asked for
             checkpoint, facts = _begin(job, resume, early)
             stack.enter_context(watched(strategy, run, events, before, replayed(run.metrics) if resuming else ()))
+        begins()
         stack.enter_context(after_it_began(run, events))
         if stop.signal is not None:
             raise Unwound(stop.signal)

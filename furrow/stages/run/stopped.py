@@ -4,23 +4,40 @@ from __future__ import annotations
 
 import contextlib
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from furrow.components.disk.checkpoint_folder import checkpoints_in
 from furrow.components.errors import FurrowError
 from furrow.components.events import Emit, Stopped
-from furrow.components.interruption import Interrupted, Unwound
+from furrow.components.interruption import Interrupted, StopRequest, Unwound
 from furrow.stages.run.folder import RunFolder
 
 
 @contextlib.contextmanager
-def before_it_began(resume: bool) -> Iterator[None]:
-    """Where a signal changes nothing: an earlier run is as it was, and one that is gone on with can be again."""
+def before_it_began(run: RunFolder, stop: StopRequest, resume: bool) -> Iterator[Callable[[], None]]:
+    """Where a signal changes nothing: an earlier run is as it was, and one that is gone on with can be again. To be
+    told when the run begins.
+
+    A signal can cut a lock of Python's own open, whose error is then what arrives here.
+    """
+    begun = False
+
+    def begins() -> None:
+        nonlocal begun
+        begun = True
+
     try:
-        yield
-    except Unwound as unwound:
+        yield begins
+    except Interrupted:
+        raise
+    except (Exception, KeyboardInterrupt) as error:
+        number = error.number if isinstance(error, Unwound) else stop.unwound
+        if number is None:
+            raise
+        if begun:
+            raise Interrupted(number, f"at once; {_kept(run)}", resumable=run.resumable) from error
         what = "before the training went on" if resume else "before the run began; nothing is kept"
-        raise Interrupted(unwound.number, what, resumable=resume, as_asked=True) from unwound
+        raise Interrupted(number, what, resumable=resume, as_asked=True) from error
 
 
 @contextlib.contextmanager

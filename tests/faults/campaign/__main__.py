@@ -1,6 +1,7 @@
 """`python -m tests.faults.campaign`: does a run all the harm there is, counts what came of it, and writes the page.
 
-With --only or --quick it is a part of that: the counts are shown, and go where --results says or nowhere.
+With --only or --quick it is a part of that: the counts are shown, and go where --results says or nowhere. A part that
+goes into the results of a whole campaign replaces its lines there; the page says at which commit each was made.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ def main() -> None:
             tallies += made
         seconds = time.monotonic() - started
         if options.results is not None:
-            write_results(options.results, machine(crew, seconds), tallies)
+            write_results(options.results, machine(crew, seconds), tallies, part=options.only != CAMPAIGNS)
     if options.results == RESULTS:
         write_page(RESULTS, PAGE)
     failed = [tally.campaign for tally in tallies if tally.system == "furrow" and not tally.passed]

@@ -105,19 +105,24 @@ def page_text(results: Path) -> str:
         if name in ours:
             rows.append((f"**{name}**: {harm}", promise, _cell(ours[name]), _cell(theirs.get(name))))
     head = ("what is done", "what is promised", "Furrow", "transformers' Trainer")
-    parts = ["# Reliability", _introduction(facts), "## Figures", _table(head, rows), _breakdown(ours, theirs)]
+    parts = ["# Reliability", _introduction(facts, tallies), "## Figures", _table(head, rows), _breakdown(ours, theirs)]
     parts += [_method(theirs), _not_covered()]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _introduction(facts: Line) -> str:
+def _introduction(facts: Line, tallies: Sequence[Line]) -> str:
+    again: dict[str, list[str]] = {}
+    for tally in tallies:
+        if (commit := tally.get("commit", facts["commit"])) != facts["commit"]:
+            again.setdefault(commit, []).append(tally["campaign"])
+    since = "".join(f" Made again at commit {commit}: {', '.join(names)}." for commit, names in again.items())
     versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
     return (
         "What happens to a run that is killed, stopped, starved of disk, lied to or changed on the way. Made by "
         "`make faults`, which does all of this harm for real and writes this page; no figure is written by hand. Last "
         f"run {facts['date']} at commit {facts['commit']}, in {facts['minutes']:.0f} minutes on {facts['processor']}, "
         f"{facts['cores']} cores, {facts['memory_gib']} GiB of memory, {facts['system']}, {facts['file_system']}; "
-        f"{versions}.\n\n"
+        f"{versions}.{since}\n\n"
         "A figure is how often a harm ended as is promised, of how many tries. Anything else fails `make faults`."
     )
 
@@ -161,9 +166,9 @@ def _method(theirs: dict[str, Line]) -> str:
   change, so these are all the moments that there are. Calls that only read are left out.
 - Small disks are `tmpfs` in a mount namespace of the trial's own. Single refused calls are `strace`'s again.
 {compared}\
-- The campaign is itself tried: `make test` breaks the product in six ways (checkpoints written in place, hashes not
+- The campaign is itself tried: `make test-all` breaks the product in six ways (checkpoints written in place, hashes not
   read, the optimiser's state forgotten, NaN let through, no lock, the last step not saved), and the campaign must fail
-  for each of them. A sample of the campaign runs there, too."""
+  for each of them. `make test` runs two of these and a sample of the campaign."""
 
 
 def _compared() -> str:

@@ -37,8 +37,14 @@ def machine(crew: Crew, seconds: float) -> Line:
     }
 
 
-def write_results(file: Path, facts: Line, tallies: Sequence[Tally]) -> None:
-    lines = [{"kind": "machine", **facts}, *({"kind": "tally", **tally.line()} for tally in tallies)]
+def write_results(file: Path, facts: Line, tallies: Sequence[Tally], *, part: bool = False) -> None:
+    """`part`: what stands in the file of other campaigns stays, and so does the machine. Each line has its commit."""
+    new = [{"kind": "tally", **tally.line(), "commit": facts["commit"]} for tally in tallies]
+    if part and file.exists():
+        facts, before = read_results(file)
+        done = {(line["campaign"], line["system"]): line for line in new}
+        new = [done.pop((line["campaign"], line["system"]), line) for line in before] + list(done.values())
+    lines = [{"kind": "machine", **facts}, *new]
     file.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
 
 
