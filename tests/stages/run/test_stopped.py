@@ -24,8 +24,9 @@ def test_an_error_that_a_signal_caused_on_its_way_out_counts_as_the_signal(tmp_p
 
 def test_once_the_run_has_begun_what_is_kept_is_named(tmp_path):
     (tmp_path / "checkpoints" / name_of(4)).mkdir(parents=True)
-    with pytest.raises(Interrupted, match="what is kept is that after step 4") as ended:
-        with before_it_began(RunFolder(tmp_path), StopRequest(), False) as begins:
-            begins()
-            raise Unwound(signal.SIGINT)
+    stop = StopRequest()
+    kept = pytest.raises(Interrupted, match="what is kept is that after step 4")
+    with kept as ended, before_it_began(RunFolder(tmp_path), stop, False) as begins:
+        begins()
+        raise Unwound(signal.SIGINT)
     assert ended.value.exit_code == 130
