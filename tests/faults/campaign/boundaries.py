@@ -113,7 +113,7 @@ def _torn(folder: Path) -> Trial | None:
 
 def _replaced(task: Boundary, folder: Path, before: str | None) -> Trial:
     """The earlier run's model is there until the new one is; then the same command again, or `--resume`, ends well."""
-    kept = {_weights(place / "final_model") for place in (folder, folder / ".earlier")}
+    kept = {_weights(place / "final_model") for place in (folder, folder / ".earlier", folder / ".earlier-moving")}
     if not kept & {before, task.whole.weights}:
         return Trial(LOST, "neither the earlier model nor the new one is there")
     child = task.stretch.job.run(folder, "--resume")
