@@ -9,14 +9,23 @@ from pathlib import Path
 
 import pytest
 
+from furrow.components.disk.staging import Staging
 from tests.faults.campaign.page import HARMS, PAGE, RESULTS, page_text
 from tests.faults.campaign.results import read_results
+from tests.faults.campaign.runs import litter
 
 SAMPLE = "boundaries,signals,flips,locks"
 """What no other test does to a real process; the other parts have quicker tests of their own."""
 WHOLE_SAMPLE = "kills,boundaries,signals,disks,flips,locks"
 SABOTAGES = ("unread hashes", "open door")
 """The quickest to be seen; `make test-all` tries all."""
+
+
+def test_what_is_being_made_is_litter_once_nobody_makes_it(tmp_path: Path) -> None:
+    made = Staging(tmp_path, "step-00000002")
+    assert litter(tmp_path) == [made.folder.name]
+    made.close()
+    assert litter(tmp_path) == []
 
 
 def run(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

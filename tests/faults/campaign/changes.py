@@ -5,13 +5,12 @@ from __future__ import annotations
 import functools
 import math
 import shutil
-import signal
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.faults.campaign.crew import Crew
 from tests.faults.campaign.marking import mark_saves
-from tests.faults.campaign.runs import Job, events
+from tests.faults.campaign.runs import Job, events, killed_where_it_halts
 from tests.faults.campaign.tiny import METHODS
 from tests.faults.campaign.verdict import Tally, Trial, last_line
 
@@ -45,11 +44,7 @@ def run(crew: Crew) -> list[Tally]:
 @functools.cache
 def _cut(job: Job) -> Path:
     folder = job.shop.room("cut") / "run"
-    child = job.start(folder, prepare=functools.partial(mark_saves, halt="over 2"))
-    child.until("over 2")
-    child.kill()
-    if child.wait() != -signal.SIGKILL:
-        raise RuntimeError(f"the run ended with {child.code}: {child.said[-500:]}")
+    killed_where_it_halts(job, folder, "over 2", functools.partial(mark_saves, halt="over 2"))
     return folder
 
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 
 import random
 import shutil
-import signal
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.faults.campaign.crew import Crew
 from tests.faults.campaign.kills import left_alone
 from tests.faults.campaign.marking import mark_saves
-from tests.faults.campaign.runs import Ending, Job, events
+from tests.faults.campaign.runs import Ending, Job, events, killed_where_it_halts
 from tests.faults.campaign.tiny import METHODS
 from tests.faults.campaign.verdict import EXACT, WRONG, Tally, Trial, compared
 
@@ -67,11 +66,7 @@ def change(file: Path, kind: str, number: int) -> str:
 def _cut_run(job: Job) -> tuple[Job, Ending, Path]:
     """A run that was killed after its second checkpoint, as a template, and how it would have ended."""
     folder = job.shop.room("cut") / "run"
-    child = job.start(folder, prepare=lambda marks: mark_saves(marks, halt="over 2"))
-    child.until("over 2")
-    child.kill()
-    if child.wait() != -signal.SIGKILL:
-        raise RuntimeError(f"the run ended with {child.code}: {child.said[-500:]}")
+    killed_where_it_halts(job, folder, "over 2", lambda marks: mark_saves(marks, halt="over 2"))
     return job, left_alone(job), folder
 
 

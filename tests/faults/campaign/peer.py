@@ -6,7 +6,6 @@ import functools
 import json
 import math
 import shutil
-import signal
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,7 +20,7 @@ from tests.faults.campaign.locks import BOTH
 from tests.faults.campaign.marking import mark
 from tests.faults.campaign.nans import FOUND as AT_THE_STEP
 from tests.faults.campaign.nans import plant
-from tests.faults.campaign.runs import Ending
+from tests.faults.campaign.runs import Ending, killed_where_it_halts
 from tests.faults.campaign.tiny import METHODS
 from tests.faults.campaign.trainer import RESUME, STEPS, TRAINER, TrainerJob, ending, mark_saves, record, warm
 from tests.faults.campaign.verdict import EXACT, Tally, Trial
@@ -51,11 +50,7 @@ def _tally(campaign: str, *good: str) -> Tally:
 def _cut(job: TrainerJob) -> tuple[Path, Ending]:
     """A run that was killed after its second checkpoint, and how it would have ended."""
     folder = job.shop.room("cut") / "run"
-    child = job.start(folder, prepare=functools.partial(mark_saves, halt="over 2"))
-    child.until("over 2")
-    child.kill()
-    if child.wait() != -signal.SIGKILL:
-        raise RuntimeError(f"the run ended with {child.code}: {child.said[-500:]}")
+    killed_where_it_halts(job, folder, "over 2", functools.partial(mark_saves, halt="over 2"))
     return folder, left_alone(job, TRAINER)
 
 

@@ -6,17 +6,20 @@ import hashlib
 import json
 import os
 import re
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tests.faults.campaign.children import Child, Marks, fork
 from tests.faults.campaign.tiny import Shop
 
 Losses = tuple[tuple[int, float], ...]
 Prepare = Callable[[Marks], None]
-LITTER = re.compile(r"\.(.*\.(partial|replaced)-\d+|earlier|lock|.*\.swap.*)")
+LITTER = re.compile(r"\.(.*\.(partial|removed|replaced)-\d+.*|earlier|earlier-moving|lock|.*\.swap.*)", re.DOTALL)
+"""Hidden names that Furrow gives: of components/disk/staging.py, stages/run/folder.py and stages/run/lock.py."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,15 @@ class Job:
         child = self.start(folder, *more, prepare=prepare)
         child.wait()
         return child
+
+
+def killed_where_it_halts(job: Any, folder: Path, mark: str, prepare: Prepare) -> None:
+    """Trains into `folder` to that mark, at which `prepare` makes it wait, and kills it there."""
+    child = job.start(folder, prepare=prepare)
+    child.until(mark)
+    child.kill()
+    if child.wait() != -signal.SIGKILL:
+        raise RuntimeError(f"the run ended with {child.code}: {child.said[-500:]}")
 
 
 def start(command: Sequence[str], said_in: Path, prepare: Prepare | None = None) -> Child:
