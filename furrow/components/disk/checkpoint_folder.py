@@ -11,11 +11,10 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from furrow.components.disk.hashing import sha256_of
+from furrow.components.disk.hashing import sha256_of, sums_of
 from furrow.components.disk.staging import discard
 from furrow.components.disk.storage import StorageError
 from furrow.components.events import Emit, Warned
@@ -34,8 +33,6 @@ QUARANTINE = "quarantine"
 LARGEST = 16 << 20
 """Bytes of a manifest that is read; one of ours has some 120 for each file."""
 _NAME = re.compile(r"step-([0-9]{8,18})")
-_THREADS = 4
-"""Files that are hashed at once: a checkpoint has two or three large ones."""
 _CANNOT_BE_READ = f"it has no {MANIFEST} that can be read"
 _NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG)
 """What an error of the system says of the checkpoint; every other one is about the disk, or about this process."""
@@ -103,9 +100,8 @@ def _damage(checkpoint: Path) -> str | None:
     found = _files(checkpoint)
     wrong = {name for name in {*found, *listed} if not _fits(name, found, listed)}
     if not wrong:  # reading takes long where there is much: not for what the sizes tell
-        with ThreadPoolExecutor(_THREADS) as threads:
-            sums = threads.map(sha256_of, (file for file, _ in found.values()))
-            wrong = {name for name, digest in zip(found, sums, strict=True) if listed[name][0] != digest}
+        sums = sums_of(file for file, _ in found.values())
+        wrong = {name for name, digest in zip(found, sums, strict=True) if listed[name][0] != digest}
     return f"not as it was written: {_shown(wrong)}" if wrong else None
 
 

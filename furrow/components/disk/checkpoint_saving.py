@@ -21,7 +21,7 @@ def publishing_checkpoint(destination: Path, step: int, *, needed: int) -> Itera
     """
     with publishing(destination, needed=needed) as staging, Hashing(staging) as hashing:
         yield staging, hashing
-        flush(staging)
+        flush(staging)  # the disk works while the sums are made
         write_manifest(staging, step, hashing.sums())
 
 

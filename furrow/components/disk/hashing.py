@@ -24,6 +24,12 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
+def sums_of(files: Iterable[Path]) -> list[str]:
+    """The same of several, some of them at once: a checkpoint has two or three large ones."""
+    with ThreadPoolExecutor(_THREADS) as threads:
+        return list(threads.map(sha256_of, files))
+
+
 class Hashing:
     """The sums of the files of one folder. A context: when the block ends, no thread of it is left."""
 
