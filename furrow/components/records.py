@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 
@@ -13,6 +13,12 @@ class Row:
 
     columns: Mapping[str, Any]
     where: str
+    source: int = 0
+    """Which set of a mix it comes from."""
+    origin: str = ""
+    """What made it of another row ('paraphrase'); '' for a row of the file."""
+    number: int = field(default=-1, compare=False)
+    """Its place among the rows that are kept on disk; -1 for one that is in memory only."""
 
 
 class Segment(NamedTuple):

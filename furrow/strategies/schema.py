@@ -57,13 +57,74 @@ class ComponentsConfig(Config):
     """What answers with it: `{type, config}`. Default: transformers."""
 
 
+LayoutName = Literal[
+    "auto",
+    "text",
+    "alpaca",
+    "prompt_completion",
+    "messages",
+    "sharegpt",
+    "preference",
+    "unpaired_preference",
+    "classification",
+]
+ColumnMeaning = Literal[
+    "text",
+    "system",
+    "instruction",
+    "input",
+    "context",
+    "prompt",
+    "completion",
+    "messages",
+    "conversations",
+    "tools",
+    "chosen",
+    "rejected",
+    "label",
+]
+
+
+class MixSource(Config):
+    """One of several sets that are learned together."""
+
+    file: Annotated[str, Field(min_length=1)]
+    """As train_file."""
+    weight: Annotated[float, Field(gt=0)] = 1.0
+    """Its share of the rows that are learned, against the weights of the others."""
+    format: LayoutName = "auto"
+    """As dataset.format."""
+    columns: dict[ColumnMeaning, Annotated[str, Field(min_length=1)]] = Field(default_factory=dict)
+    """As dataset.columns."""
+    reader: Annotated[Wired, READER] | None = None
+    """As dataset.reader."""
+    template: Annotated[Wired, TEMPLATE] | None = None
+    """How its rows become text. Default: prompt_template, which is also what the trained model is served with."""
+    prefix: str = ""
+    """Put before the question of each of its rows, as it stands: `"summarize: "` tells tasks apart."""
+
+
 class DatasetConfig(Config):
     """Where the rows come from. Relative paths are relative to the folder in which the command runs."""
 
     train_file: Annotated[str | None, _COMPARED] = None
-    """Rows to learn: .jsonl, .json or .csv. Default: what `--train-dataset` names."""
+    """Rows to learn: a file (.jsonl, .json, .csv, .tsv, .parquet, .txt, .md; also with .gz or .zst behind it), a folder
+    of texts, or, with `reader: datasets`, a dataset of the hub. Default: what `--train-dataset` names."""
     eval_file: Annotated[str | None, _COMPARED] = None
     """Rows to measure on, never learned. Default: what `--eval-dataset` names."""
+    format: Annotated[LayoutName, _COMPARED] = "auto"
+    """Layout of the rows. `auto` recognises it by the columns, says which it is, and names rows that have another; any
+    other name makes rows without that layout bad ones (`on_bad_row`)."""
+    columns: Annotated[dict[ColumnMeaning, Annotated[str, Field(min_length=1)]], _COMPARED] = Field(
+        default_factory=dict
+    )
+    """What the file calls its columns, where that is none of the usual names: meaning -> column, e.g.
+    {prompt: question_text, completion: best_answer}."""
+    mix: Annotated[tuple[MixSource, ...], Field(max_length=64), _COMPARED] = ()
+    """Several sets instead of one train_file, drawn by weight."""
+    stopping_strategy: Literal["first_exhausted", "all_exhausted"] = "first_exhausted"
+    """Of `mix`: an epoch ends when the first set has given all its rows (no row twice; the others give fewer than they
+    have), or when every set has (the smaller ones begin anew)."""
     eval_split: Annotated[float, Field(ge=0, le=0.5)] = 0.0
     """Share of train_file that is kept for measuring where there is no eval_file; 0.1 is usual. Default: 0.1 where
     `eval_strategy` asks for evaluations and there is no eval_file, else 0."""
@@ -76,20 +137,40 @@ class DatasetConfig(Config):
     encoding; a line of JSON lines that is not UTF-8 is a bad row, unless it is the first) ends the run anyway."""
     splitter: Annotated[Wired, SPLITTER] = Field(default_factory=lambda: SPLITTER.wire({}))
     """What splits train_file by eval_split: `{type, …}`. Default: random."""
+    on_faulty_data: Annotated[Literal["stop", "warn"], Free("the rows are compared")] = "stop"
+    """What to do about data that cannot be meant: more than 1 % of the evaluation rows learned too, more than 20 % of
+    the answers cut, or no token to learn. `stop` ends the run before the first step, `warn` says it and goes on."""
+    cache_dir: Annotated[str | None, Free("what is prepared is the same")] = None
+    """Where prepared data is kept, so that the next run with the same files and settings begins at once. Default:
+    furrow in the user's cache folder."""
+    cache_gb: Annotated[float, Field(ge=0), Free("what is prepared is the same")] = 20.0
+    """GB that the cache may have: the entries used longest ago are removed first; 0 keeps nothing."""
 
 
 class PreprocessingConfig(Config):
     """What happens to rows before they are learned. Whatever is dropped or cut is counted and said."""
 
     max_length: Tokens | None = None
-    """Most tokens of one example; longer ones are cut at the end, and dropped where nothing is left of the answer.
-    Default: what the model can take, at most 2,048."""
+    """Most tokens of one example; what becomes of a longer one is `truncation`. Default: what the model can take, at
+    most 2,048."""
     max_input_length: Tokens | None = None
     """Most tokens of the prompt; of a longer one the end stays. Default: as max_length allows."""
     max_output_length: Tokens | None = None
-    """Most tokens of the answer; of a longer one the beginning stays. Default: as max_length allows."""
-    remove_duplicates: bool = False
-    """Drop rows that are equal to an earlier one."""
+    """Most tokens of the answer; of a longer one the beginning and its end token stay. Default: as max_length allows."""
+    truncation: Literal["cut_prompt", "cut_turns", "drop", "cut_answer"] = "cut_prompt"
+    """What is cut of an example that is longer than max_length: the prompt from its beginning; whole turns from the
+    first one on, the system message stays; nothing, the row is dropped; the answer at its end. The end token is never
+    cut. A row that is too long even so is dropped and named."""
+    learned_turns: Literal["all", "last"] = "all"
+    """Which answers of a conversation are learned; a message with `weight: 0` (or `train: false`) is learned in no
+    case."""
+    remove_duplicates: bool | Literal["exact", "near"] = False
+    """Drop rows that say the same as an earlier one: `exact` (or true) equal ones, `near` also those that share most of
+    their words."""
+    duplicate_similarity: Annotated[float, Field(ge=0.5, le=1)] = 0.8
+    """From which share of common word groups (Jaccard) on two rows are near duplicates."""
+    unicode_normalization: Literal["NFC", "NFKC"] | None = None
+    """Normalise all text before anything else; null leaves it as it is written."""
     filter_quality: bool = False
     """Drop rows that fixed rules find broken: an empty question or answer, garbled text, endless repetition."""
     shuffle: bool = True

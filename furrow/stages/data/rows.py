@@ -64,7 +64,7 @@ def load_rows(loaded: Loaded, emit: Emit) -> Rows:
     if preprocessing.filter_quality:
         rows.train = _without_flaws(rows.train, rows)
         rows.evaluation = _without_flaws(rows.evaluation, rows)
-    _settle_duplicates(rows, preprocessing.remove_duplicates, emit)
+    _settle_duplicates(rows, bool(preprocessing.remove_duplicates), emit)
     if dataset.eval_file is None and dataset.eval_split:
         splitter = factory(dataset.splitter.component)(dataset.splitter.config)
         rows.train, rows.evaluation = splitter.split(rows.train, dataset.eval_split)
