@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from furrow.components.records import Row
@@ -13,31 +13,48 @@ NUMBERING = frozenset({"id", "_id", "idx", "index", "uuid"})
 """Columns that number rows and say nothing: two rows that differ only here are equal."""
 
 
-def fingerprint(row: Row) -> bytes:
-    """16 bytes, the same for equal rows: same columns with the same values, in any order; null counts as absent."""
-    said = {name: value for name, value in row.columns.items() if value is not None and name not in NUMBERING}
-    text = json.dumps(said, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
-    return hashlib.blake2b(text.encode("ascii"), digest_size=16).digest()
+_WRITTEN = json.JSONEncoder(sort_keys=True, ensure_ascii=True, separators=(",", ":")).encode
+
+
+def canonical(row: Row) -> str:
+    """All that the row says, in one way of writing it: columns in the order of the alphabet, null counts as absent."""
+    return _WRITTEN({name: value for name, value in row.columns.items() if value is not None})
+
+
+def fingerprint(row: Row, said: str | None = None) -> bytes:
+    """16 bytes, the same for equal rows: same columns with the same values, in any order; null counts as absent.
+    `said`: what `canonical` gives, where it is known."""
+    if said is None or not NUMBERING.isdisjoint(row.columns):
+        columns = {name: value for name, value in row.columns.items() if value is not None and name not in NUMBERING}
+        said = _WRITTEN(columns)
+    return hashlib.blake2b(said.encode("ascii"), digest_size=16).digest()
 
 
 MARKS = 256
 """At most so many places of a data set are marked, so that a later one is told from it within n / 256 rows."""
 
 
-def data_print(rows: Sequence[Row]) -> dict[str, Any]:
-    """What the rows say, all columns of all of them in their order, however their files are written: `rows` (how many),
-    `sha256`, and `marks`, the running digest after every `every` rows. null counts as absent, as above."""
-    every = 1
-    while every * MARKS < len(rows):
-        every *= 2
-    running, marks = hashlib.sha256(), []
-    for number, row in enumerate(rows, 1):
-        said = {name: value for name, value in row.columns.items() if value is not None}
-        text = json.dumps(said, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
-        running.update(hashlib.sha256(text.encode("ascii")).digest())
-        if number % every == 0:
-            marks.append(running.hexdigest()[:8])
-    return {"rows": len(rows), "sha256": running.hexdigest(), "every": every, "marks": " ".join(marks)}
+class DataPrint:
+    """What the rows of a set say, all columns of all of them in their order, however their files are written."""
+
+    def __init__(self) -> None:
+        self._rows, self._every = 0, 1
+        self._running = hashlib.sha256()
+        self._marks: list[str] = []
+
+    def add(self, said: str) -> None:
+        """The next row, as `canonical` gives it."""
+        self._rows += 1
+        self._running.update(hashlib.sha256(said.encode("ascii")).digest())
+        if self._rows > self._every * MARKS:
+            self._marks, self._every = self._marks[1::2], self._every * 2
+        if self._rows % self._every == 0:
+            self._marks.append(self._running.hexdigest()[:8])
+
+    def facts(self) -> dict[str, Any]:
+        """`rows` (how many), `sha256`, and `marks`, the running digest after every `every` rows."""
+        marks = " ".join(self._marks)
+        return {"rows": self._rows, "sha256": self._running.hexdigest(), "every": self._every, "marks": marks}
 
 
 def first_difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[int, int]:

@@ -156,7 +156,7 @@ class PreprocessingConfig(Config):
     max_input_length: Tokens | None = None
     """Most tokens of the prompt; of a longer one the end stays. Default: as max_length allows."""
     max_output_length: Tokens | None = None
-    """Most tokens of the answer; of a longer one the beginning and its end token stay. Default: as max_length allows."""
+    """Most tokens of the answer; of a longer one the beginning and the end token stay. Default: as max_length allows."""
     truncation: Literal["cut_prompt", "cut_turns", "drop", "cut_answer"] = "cut_prompt"
     """What is cut of an example that is longer than max_length: the prompt from its beginning; whole turns from the
     first one on, the system message stays; nothing, the row is dropped; the answer at its end. The end token is never

@@ -13,6 +13,7 @@ from furrow.components.errors import FurrowError, RequestError
 from furrow.components.events import RowsSetAside
 from furrow.components.records import Row
 from furrow.components.secrets import scrubbed_values
+from furrow.components.stored.rows import StoredRows
 
 FILE = "bad_rows.jsonl"
 """In the run folder: what was set aside, one row a line."""
@@ -34,7 +35,9 @@ class BadRows:
         self.seen = 0
         """Rows read so far, the bad ones among them."""
         self.skip = skip
-        self._rows: dict[int, tuple[Row, BadRow]] = {}  # by id; kept, so that no other row can have it
+        self._rows: dict[int, BadRow] = {}
+        """By number in StoredRows, or for rows in memory by id."""
+        self._held: list[Row] = []  # rows in memory are kept, so that no other one can have their id
 
     def add(self, bad: BadRow) -> BadRow:
         if not self.skip:
@@ -48,16 +51,30 @@ class BadRows:
         try:
             yield
         except FurrowError as error:
-            if not self.skip or error.where != row.where:
-                raise
-            if id(row) not in self._rows:
-                self._rows[id(row)] = row, self.add(BadRow(error.what, row.where, error.remedy, _as_text(row)))
+            self.caught(row, error)
 
-    def without(self, rows: Sequence[Row]) -> list[Row]:
+    def caught(self, row: Row, error: FurrowError) -> None:
+        """Makes it a bad row where the error is about it, else raises on."""
+        if not self.skip or error.where != row.where:
+            raise error
+        key = _key(row)
+        if key not in self._rows:
+            self._rows[key] = self.add(BadRow(error.what, row.where, error.remedy, _as_text(row)))
+            if row.number < 0:
+                self._held.append(row)
+
+    def without(self, rows: Sequence[Row]) -> Sequence[Row]:
         """The rows that were not set aside. Raises RequestError where they are too few."""
-        bad = [self._rows[id(row)][1] for row in rows if id(row) in self._rows]
+        if not self._rows:
+            return rows
+        if isinstance(rows, StoredRows):
+            numbers = rows.numbers.tolist()
+            bad = [self._rows[number] for number in numbers if number in self._rows]
+            judge(bad, len(rows))
+            return rows.only([place for place, number in enumerate(numbers) if number not in self._rows])
+        bad = [self._rows[_key(row)] for row in rows if _key(row) in self._rows]
         judge(bad, len(rows))
-        return [row for row in rows if id(row) not in self._rows]
+        return [row for row in rows if _key(row) not in self._rows]
 
     def event(self, path: Path | None = None) -> RowsSetAside | None:
         """What there is to say; None where all rows are good. `path`: where they are kept."""
@@ -96,6 +113,10 @@ def judge(bad: Sequence[BadRow], of: int) -> None:
             where=bad[0].where,
             remedy=bad[0].remedy,
         )
+
+
+def _key(row: Row) -> int:
+    return row.number if row.number >= 0 else id(row)
 
 
 def _record(bad: BadRow) -> dict[str, str | int | None]:

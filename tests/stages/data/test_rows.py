@@ -102,7 +102,7 @@ def test_what_filter_quality_drops_is_listed_with_its_reason(rows_of):
     assert len(unfiltered.train) == 4
     rows, warnings, _ = rows_of(files, dataset={"train_file": "t.jsonl"}, data_preprocessing={"filter_quality": True})
     assert questions(rows.train) == ["1"]
-    assert rows.dropped == [
+    assert [(each.where, each.reason) for each in rows.dropped] == [
         ("t.jsonl:2", "the answer is empty"),
         ("t.jsonl:3", "the answer repeats the question"),
         ("t.jsonl:4", "the answer is empty"),
