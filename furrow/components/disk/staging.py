@@ -36,7 +36,11 @@ class Staging:
     def __init__(self, parent: Path, name: str) -> None:
         self._parent, self._unfinished = parent, False
         self.folder, self._lock = _locked_folder(parent, name)
-        self._new.mkdir()
+        try:
+            self._new.mkdir()
+        except OSError:
+            self.close()
+            raise
 
     @property
     def _new(self) -> Path:
@@ -182,7 +186,8 @@ def _carry_out(folder: Path) -> None:
     Of several files the first takes its place when the older ones of the others are gone: at no moment do files of two
     makings lie side by side.
     """
-    sources = sorted((folder / "new").iterdir())
+    new = folder / "new"
+    sources = sorted(new.iterdir()) if new.exists() else []  # it goes first where a folder that is done with is removed
     for source in reversed(sources):
         destination = folder.parent / source.name
         a_folder = destination.is_dir() and not destination.is_symlink()

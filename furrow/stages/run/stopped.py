@@ -69,6 +69,8 @@ def _say(error: Interrupted, emit: Emit) -> None:
 
 
 def _kept(run: RunFolder) -> str:
+    if run.finished:
+        return f"the run is done ({run.final_model})"
     if run.trained:
         return f"the model is trained ({run.final_model}), and its exports are not all made"
     if steps := checkpoints_in(run.checkpoints):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -292,3 +294,30 @@ def test_folders_that_were_made_for_nothing_go_again(tmp_path):
     assert list(tmp_path.iterdir()) == []
     publish_text(tmp_path / "new" / "deep" / "file", "whole")
     assert (tmp_path / "new" / "deep" / "file").read_text() == "whole"
+
+
+def test_a_folder_that_was_killed_on_its_way_out_is_swept_whatever_went_first(tmp_path, no_exchange):
+    (tmp_path / "made").mkdir()
+    (tmp_path / "made" / "a").write_text("old")
+
+    def killed_behind_the_renaming():
+        with publishing(tmp_path / "made", overwrite=True) as staging:
+            write_folder(staging, "new")
+            staging_folder = staging.parent.parent
+            shutil.rmtree = lambda path, **_: ((staging_folder / "new").rmdir(), os.kill(os.getpid(), signal.SIGKILL))
+
+    assert in_a_child(killed_behind_the_renaming) == -signal.SIGKILL
+    assert [path.name for path in tmp_path.glob(".made.partial*/*")] != []
+    sweep(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["made"]
+
+
+def test_a_folder_to_write_in_that_cannot_be_made_whole_is_not_left(tmp_path, monkeypatch):
+    def full(path, *_):
+        raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT), str(path))
+
+    monkeypatch.setattr(Path, "mkdir", full)
+    with pytest.raises(OSError, match="quota"), scratch(tmp_path, "made"):
+        pass
+    monkeypatch.undo()
+    assert list(tmp_path.iterdir()) == []

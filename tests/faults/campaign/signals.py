@@ -116,6 +116,8 @@ def _judged(task: Stop, folder: Path, child: Child, sent: set[signal.Signals]) -
         again = start(shlex.split(printed[1]), folder.with_suffix(".said"))
         again.wait()
         return compared(folder, task.whole, again.said, again.code)
+    if "the run is done" in child.said:
+        return compared(folder, task.whole, child.said, 0)
     if kept or trained:
         return Trial(NO_COMMAND, f"{child.said[-300:]}")
     if folder.exists() and "nothing" not in child.said and "stopped" not in child.said:

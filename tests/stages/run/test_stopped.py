@@ -30,3 +30,16 @@ def test_once_the_run_has_begun_what_is_kept_is_named(tmp_path):
         begins()
         raise Unwound(signal.SIGINT)
     assert ended.value.exit_code == 130
+
+
+def test_a_signal_behind_the_last_of_the_work_says_that_the_run_is_done(tmp_path):
+    run = RunFolder(tmp_path)
+    (tmp_path / "final_model").mkdir()
+    run.write_manifest({"finished": True})
+    with (
+        pytest.raises(Interrupted, match="the run is done") as ended,
+        before_it_began(run, StopRequest(), False) as begins,
+    ):
+        begins()
+        raise Unwound(signal.SIGINT)
+    assert not ended.value.resumable
