@@ -6,7 +6,8 @@ import re
 from pathlib import Path
 from typing import BinaryIO
 
-from furrow.components.dataset_reader.lines import LONGEST, not_utf8, read
+from furrow.components.data_files.opening import read
+from furrow.components.dataset_reader.lines import LONGEST, not_utf8
 from furrow.components.errors import RequestError
 
 _PIECE = 1 << 20

@@ -1,73 +1,93 @@
-"""A dataset file becomes rows, by the reader that its ending asks for."""
+"""A data set becomes rows, by the reader that a strategy names, or that its files ask for."""
 
 from __future__ import annotations
 
-import os
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
-from furrow.components.dataset_reader import BadRow, DatasetReader
-from furrow.components.errors import FurrowError, RequestError
-from furrow.components.records import Row
+from furrow.components.data_files.folder import files_below
+from furrow.components.data_files.opening import refuse_no_access
+from furrow.components.dataset_reader import DatasetReader
+from furrow.components.disk.hashing import sums_of
+from furrow.components.errors import RequestError
+from furrow.components.events import Emit, Noted
 from furrow.components.registry import factory, find
-from furrow.stages.data.bad_rows import SHOWN, BadRows, judge, together
+from furrow.stages.data.file_types import by_content, by_ending
+from furrow.stages.data.folders import Shards, kind_of, shards_of, told
 from furrow.strategies.wiring import Wired
 
-READERS: dict[str, tuple[str, dict[str, str]]] = {
-    ".jsonl": ("jsonl", {}),
-    ".ndjson": ("jsonl", {}),
-    ".json": ("json", {}),
-    ".csv": ("csv", {}),
-    ".tsv": ("csv", {"delimiter": "\t"}),
-}
-"""A file's ending -> the reader's type and its settings."""
+OF_FILES = ("jsonl", "json", "csv", "parquet")
+"""Readers of one file, which read a folder file by file."""
 
 
-def read_rows(path: Path, reader: Wired | None = None, bad: BadRows | None = None) -> list[Row]:
-    """Every good row of the file, by `reader` where one is wired; the others go to `bad`.
+def reader_for(path: Path, reader: Wired | None = None, emit: Emit = lambda event: None) -> DatasetReader:
+    """What reads this file, or folder: `reader` where one is wired, else by its name and its content. Where these
+    differ, `emit` is told.
 
-    Raises RequestError by file:line for bad rows, the first SHOWN of them, unless `bad` sets them aside, and for a file
-    most of whose rows are.
+    Raises RequestError where neither says what it is.
     """
-    bad = bad or BadRows()
-    rows: list[Row] = []
-    found: list[BadRow] = []
-    try:
-        for row in reader_for(path, reader).read(path):
-            if isinstance(row, Row):
-                rows.append(row)
-                continue
-            if not isinstance(row, BadRow):
-                what = f"the reader gave {type(row).__name__} for a row, and must give Row or BadRow"
-                raise FurrowError(what, where=str(path))
-            found.append(bad.add(row) if bad.skip else row)
-            if not bad.skip and (not rows or len(found) == SHOWN):  # no good row before it: it is the whole file
-                break
-    except RequestError as error:
-        if bad.skip or not found:
-            raise
-        found.append(BadRow(error.what, error.where or str(path), error.remedy))
-    if found and not bad.skip:
-        raise together(found)
-    bad.seen += len(rows) + len(found)
-    judge(found, len(rows) + len(found))
-    return rows
-
-
-def reader_for(path: Path, reader: Wired | None = None) -> DatasetReader:
-    """The reader of this file. Raises RequestError for an ending that says nothing."""
+    refuse_no_access(path)
     if reader is not None:
-        return factory(reader.component)(reader.config)
-    if not os.path.lexists(path):
-        looked = "" if path.is_absolute() else f" (looked in {Path.cwd()})"
-        raise RequestError(
-            f"there is no file {path}{looked}", remedy="a relative path counts from where the command runs"
-        )
-    if path.suffix.lower() not in READERS:
-        raise RequestError(
-            f"the ending of {path.name} does not say how to read it",
-            where=str(path),
-            remedy=f"known: {', '.join(READERS)}; or choose one with dataset.reader",
-        )
-    kind, settings = READERS[path.suffix.lower()]
+        built: DatasetReader = factory(reader.component)(reader.config)
+        if reader.type in OF_FILES and path.is_dir():
+            chosen, others = shards_of(path, reader.type)
+            emit(Noted(message=told(path, reader.type, chosen, others)))
+            return Shards(chosen, lambda file: built)
+        return built
+    if not path.is_dir():
+        said = by_content(path)
+        if said.note:
+            emit(Noted(message=said.note))
+        return _built(said.type, said.settings)
+    kind = kind_of(path)
+    if kind not in OF_FILES:
+        return _built(kind, {})
+    chosen, others = shards_of(path, kind)
+    emit(Noted(message=told(path, kind, chosen, others)))
+    return Shards(chosen, lambda file: reader_for(file, emit=emit))
+
+
+def type_by_name(path: Path) -> tuple[str, Mapping[str, Any]] | None:
+    """The reader's type and settings as the name says, or the names in a folder. No file is opened."""
+    if path.is_dir():
+        try:
+            return kind_of(path), {}
+        except RequestError:
+            return None
+    said = by_ending(path)
+    return None if said is None else (said.type, said.settings)
+
+
+def identity(path: Path, reader: Wired | None = None) -> dict[str, Any]:
+    """What says that the input is the same another time: `path`, and `sha256` of the file (of a folder: of its files
+    and their names), or what else the reader says of it, such as the `commit` of a data set of the hub.
+
+    `path` alone where a reader of another package reads what is no file, and says nothing. Raises RequestError for a
+    file that cannot be read.
+    """
+    refuse_no_access(path)
+    if path.is_file():
+        return {"path": str(path), "sha256": _sums([path])[0]}
+    own = getattr(factory(reader.component)(reader.config), "identity", None) if reader is not None else None
+    if own is not None and (said := own(path)) is not None:
+        return {"path": str(path), **said}
+    if not path.is_dir():
+        return {"path": str(path)}
+    files = [file for file in files_below(path) if file.is_file()]
+    listing = "".join(f"{digest}  {file.relative_to(path)}\n" for file, digest in zip(files, _sums(files), strict=True))
+    return {"path": str(path), "sha256": sha256(listing.encode()).hexdigest(), "files": len(files)}
+
+
+def _sums(files: Sequence[Path]) -> list[str]:
+    try:
+        return sums_of(files)
+    except OSError as error:
+        raise RequestError(f"{error.filename or 'a file'} cannot be read: {error.strerror}") from error
+
+
+def _built(kind: str, settings: Mapping[str, Any]) -> DatasetReader:
     component = find("dataset_reader", kind)
-    return factory(component)(component.config(**settings))
+    built: DatasetReader = factory(component)(component.config(**settings))
+    return built

@@ -63,6 +63,33 @@ def test_a_bad_element_is_refused_without_reading_the_rest_of_the_file(read, mon
     assert len(pieces) == 1
 
 
+@pytest.mark.parametrize("piece", [1, 3, 1 << 20])
+def test_a_list_within_one_object_is_read_by_its_key(read, monkeypatch, piece):
+    monkeypatch.setattr("furrow.components.dataset_reader.window._PIECE", piece)
+    data = b'{"version": "1", "of": {"data": [3]},\n "data": [{"a": 1},\n {"a": 2}], "end": [1, {}], "n": 12}\n'
+    assert read("json", data, field="data") == [(2, {"a": 1}), (3, {"a": 2})]
+    assert read("json", b'{"data":[{"a": 1}]}', field="data") == [(1, {"a": 1})]
+
+
+@pytest.mark.parametrize(
+    ("data", "wrong"),
+    [
+        (b'{"date": [{"a": 1}], "n": 3}', "no key 'data' in the object\n  did you mean 'date'"),
+        (b'[{"a": 1}]', "the file is no object"),
+        (b'{"data": {"a": 1}}', "the field begins with '{', an array of objects"),
+        (b'{"data": []}', "the array is empty"),
+        (b'{"data": [{"a": 1}], "n": }', "wanted, not '}'"),
+        (b'{"data": [{"a": 1}], "n"', "a key and a colon are wanted"),
+        (b'{"data": [{"a": 1}]', "a comma or } is wanted, not 'the end'"),
+        (b'{"data": [{"a": 1}]} {}', "more text after"),
+        (b'{data: [{"a": 1}]}', "a key and a colon are wanted"),
+    ],
+)
+def test_what_is_wrong_around_that_list_is_said_too(read, data, wrong):
+    with pytest.raises(RequestError, match=wrong):
+        read("json", data, field="data")
+
+
 def test_an_element_over_the_bound_is_refused(read, monkeypatch):
     monkeypatch.setattr("furrow.components.dataset_reader.window.LONGEST", 2 << 20)
     with pytest.raises(RequestError, match="longer than"):

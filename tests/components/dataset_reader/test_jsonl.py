@@ -58,7 +58,7 @@ def test_a_whole_emoji_written_as_two_escapes_is_a_good_row(read):
     [
         (b"", "the file is empty"),
         (b"\n \n", "holds no rows"),
-        (b"\x1f\x8b\x08\x00abc", "the file is gzip\n.*gunzip"),
+        (b"\x1f\x8b\x08\x00abc", "the gzip archive ends too early"),
         (b"PK\x03\x04abc", "a zip archive"),
         (b"PAR1abcd", "Parquet"),
         ('{"a": "1"}'.encode("utf-16"), "UTF-16"),
