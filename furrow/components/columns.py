@@ -5,13 +5,15 @@ A column that is null counts as absent, because exports of tables write null whe
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from typing import Literal
+import functools
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Literal
 
-from furrow.components.errors import RequestError, several
+from furrow.components.errors import RequestError, several, shortened
 from furrow.components.messages import json_kind, read_messages, with_system
 from furrow.components.prompt_template import Message
 from furrow.components.records import Row
+from furrow.components.tool_calls import tools_in
 
 Shape = Literal["messages", "pair", "text"]
 
@@ -21,6 +23,7 @@ ANSWER = ("output", "completion", "answer", "response")
 PARTS = ("instruction", *QUESTION, "context")
 """What the user says, in the order in which it is joined (Alpaca: instruction, input; Dolly: instruction, context)."""
 
+_ANSWERS = "where another column holds it, name that in dataset.columns"
 _KNOWN = "instruction/input/output, prompt/completion, question/answer, messages, text"
 
 
@@ -40,18 +43,43 @@ def shape_of(row: Row) -> Shape:
     """`known_shape`; raises RequestError with `file:line` and the columns that are there where it knows none."""
     shape = known_shape(row)
     if shape is None:
+        if answer_is_null(row):
+            raise RequestError("the answer is null", where=row.where, remedy=_ANSWERS)
         raise RequestError(
-            f"no known set of columns among: {listed(row)}", where=row.where, remedy=f"wanted is one of {_KNOWN}"
+            f"no known set of columns among: {listed(row)}", where=row.where, remedy=_what_to_do_about(row)
         )
     return shape
 
 
+def _what_to_do_about(row: Row) -> str:
+    """For a row of no known shape."""
+    if _given(row, ("chosen",)) and _given(row, ("rejected",)):
+        return "these are two answers to one question: set objective to dpo, orpo, simpo or reward"
+    known = (*MESSAGES, *PARTS, *ANSWER, "system", "text", "tools")
+    others = [name for name, value in row.columns.items() if isinstance(value, str) and name not in known]
+    meanings = (("prompt", PARTS), ("completion", ANSWER))
+    lacking = [meaning for meaning, names in meanings if not _given(row, names)]
+    example = ", ".join(f"{meaning}: {shortened(name)}" for meaning, name in zip(lacking, others, strict=False))
+    if len(others) < len(lacking):
+        return f"wanted is one of {_KNOWN}; dataset.columns says what other columns mean"
+    return f"say what they mean, e.g. dataset.columns: {{{example}}}; without that, wanted is one of {_KNOWN}"
+
+
+def answer_is_null(row: Row) -> bool:
+    """Whether it asks something, and of the columns for an answer all that are there are null. Rows that compare two
+    answers, or have a class, need none."""
+    needs_none = (*MESSAGES, *ANSWER, "text", "chosen", "rejected", "label", "labels")
+    return not _given(row, needs_none) and bool(_given(row, PARTS)) and any(name in row.columns for name in ANSWER)
+
+
 def conversation(row: Row) -> list[Message]:
-    """The row as messages: an optional system message first, then user and assistant by turns, the assistant last.
+    """The row as messages: an optional system message first, the assistant's last; see `read_messages`.
 
     A column `system` becomes the system message. Raises RequestError for plain text, and for messages that are no
     such conversation.
     """
+    if (messages := _usual(row)) is not None:
+        return messages
     match shape_of(row):
         case "messages":
             name = _the_one(row, MESSAGES, "conversation")
@@ -69,9 +97,50 @@ def conversation(row: Row) -> list[Message]:
     return with_system(messages, system_of(row), where=row.where)
 
 
+def _usual(row: Row) -> list[Message] | None:
+    """The same for most rows of most files in a fifth of the time: one answer, and no text that is null or blank."""
+    columns = row.columns
+    plan = _plan(tuple(columns))
+    if plan is None:
+        return None
+    *asked, answer = [columns[name] for name in plan]
+    for text in asked:
+        if type(text) is not str or not text or text.isspace():
+            return None
+    if type(answer) is not str:
+        return None
+    question = asked[0] if len(asked) == 1 else "\n".join(asked)
+    return [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
+
+
+@functools.lru_cache(maxsize=256)
+def _plan(names: tuple[str, ...]) -> tuple[str, ...] | None:
+    """The columns of the question in their order, then that of the answer; None where more is to be looked at."""
+    answers, parts = [name for name in names if name in ANSWER], [name for name in PARTS if name in names]
+    questions = sum(name in QUESTION for name in parts)
+    plain = not any(name in names for name in ("system", *MESSAGES))
+    return (*parts, answers[0]) if plain and parts and len(answers) == 1 and questions <= 1 else None
+
+
 def system_of(row: Row) -> str | None:
     """The column `system`; None where there is none. Raises RequestError for one that is no text."""
     return _text_of(row, "system") if _given(row, ("system",)) else None
+
+
+def tools_of(row: Row) -> Sequence[Mapping[str, Any]]:
+    """The column `tools`: what the assistant may call.
+
+    Raises RequestError where it stands beside messages and is no list of objects; beside other columns it is a column
+    of that name (a gardener's tools) then, and no tools for a model.
+    """
+    if row.columns.get("tools") is None:
+        return ()
+    try:
+        return tools_in(row.columns["tools"], row.where)
+    except RequestError:
+        if _given(row, MESSAGES):
+            raise
+        return ()
 
 
 def text(row: Row) -> str:
@@ -101,6 +170,32 @@ def field(row: Row, name: str, placeholders: Sequence[str]) -> str:
     if not _given(row, (name,)):
         raise _missing(row, name)
     return _text_of(row, name)
+
+
+def own_fields(row: Row, placeholders: tuple[str, ...]) -> list[str] | None:
+    """`field` of all of them at once where each has a column of its own and nothing is left over, as in most rows of
+    most files; None where more is to be looked at."""
+    columns = row.columns
+    names = _own_columns(tuple(columns), placeholders)
+    if names is None:
+        return None
+    texts = [columns[name] for name in names]
+    for name, text in zip(names, texts, strict=True):
+        if type(text) is not str or (name in PARTS and (not text or text.isspace())):
+            return None
+    return texts
+
+
+@functools.lru_cache(maxsize=256)
+def _own_columns(names: tuple[str, ...], placeholders: tuple[str, ...]) -> tuple[str, ...] | None:
+    answers = [name for name in names if name in ANSWER]
+    parts = [name for name in names if name in PARTS]
+    if any(name in names for name in ("system", "tools", *MESSAGES)) or not set(parts) <= set(placeholders):
+        return None
+    if sum(name in QUESTION for name in parts) > 1 or len(answers) > 1:
+        return None
+    own = [answers[0] if name in ANSWER and answers else name for name in placeholders]
+    return tuple(own) if set(own) <= set(names) else None
 
 
 def _dealt(parts: Collection[str], placeholders: Sequence[str]) -> dict[str, list[str]]:
@@ -135,13 +230,13 @@ def _single_exchange(row: Row) -> Row:
     """A conversation of one question and one answer, as question and answer columns."""
     turns = conversation(row)
     said = {turn["role"]: turn["content"] for turn in turns}
-    if len(said) != len(turns):
+    names = {"system": "system", "user": "prompt", "assistant": "completion"}
+    if len(said) != len(turns) or not said.keys() <= names.keys() or None in said.values():
         raise RequestError(
             f"the row has {len(turns)} messages, a template with placeholders takes one question and one answer",
             where=row.where,
             remedy="use prompt_template.type: chat",
         )
-    names = {"system": "system", "user": "prompt", "assistant": "completion"}
     return Row({names[role]: content for role, content in said.items()}, row.where)
 
 
@@ -151,6 +246,8 @@ def _given(row: Row, names: Sequence[str]) -> list[str]:
 
 def _the_one(row: Row, names: Sequence[str], meaning: str) -> str:
     given = _given(row, names)
+    if not given and any(name in row.columns for name in names):
+        raise RequestError(f"the {meaning} is null", where=row.where, remedy=_ANSWERS if meaning == "answer" else None)
     if not given:
         raise RequestError(f"no column with the {meaning} among: {listed(row)}", where=row.where)
     if len(given) > 1:

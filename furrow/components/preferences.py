@@ -8,11 +8,12 @@ question in parts, `messages` or `conversations` up to the user, an answer as on
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from furrow.components.columns import ANSWER, MESSAGES, PARTS, conversation, listed
 from furrow.components.errors import RequestError
-from furrow.components.messages import json_kind, read_messages
+from furrow.components.messages import json_kind, read_messages, said_in
 from furrow.components.records import Row
 
 CHOSEN = ("chosen", "chosen_response")
@@ -81,13 +82,18 @@ def judged_as_given(row: Row) -> tuple[Row, bool]:
         raise RequestError(f"column {name!r} is {shown}, true or false is wanted", where=row.where)
     if _named(row, MESSAGES) is not None and _named(row, ANSWER) is None:
         columns = {name: value for name, value in row.columns.items() if name not in VERDICT}
-        return Row(columns, row.where), verdict
+        return replace(row, columns=columns), verdict
     return _with_answer(row, _the(row, ANSWER)), verdict
 
 
 def answer_of(row: Row) -> str:
     """The last answer of a row as these functions make them."""
-    return str(row.columns[_COMPLETION]) if _COMPLETION in row.columns else conversation(row)[-1]["content"]
+    return str(row.columns[_COMPLETION]) if _COMPLETION in row.columns else said_in(conversation(row)[-1])
+
+
+def is_verdict(value: Any) -> bool:
+    """Whether this value of a column of VERDICT says that an answer is one to give, or that it is not."""
+    return _verdict(value) is not None
 
 
 def _verdict(value: Any) -> bool | None:
@@ -101,27 +107,27 @@ def _with_answer(row: Row, name: str) -> Row:
     ours = {*CHOSEN, *REJECTED, *VERDICT, *ANSWER}
     prompt = {column: value for column, value in row.columns.items() if column not in ours and value is not None}
     if not isinstance(given, str) or _column_of_messages(prompt):
-        return _conversation(prompt, _as_messages(given, name, row.where), name, row.where)
+        return replace(row, columns=_conversation(prompt, _as_messages(given, name, row.where), name, row.where))
     if not any(column in prompt for column in PARTS):
         raise RequestError(
             f"there is no prompt beside {name!r} among: {listed(row)}",
             where=row.where,
             remedy="give a column prompt, or write the answers as lists of messages that begin with the user",
         )
-    return Row({**prompt, _COMPLETION: given}, row.where)
+    return replace(row, columns={**prompt, _COMPLETION: given})
 
 
-def _conversation(prompt: Mapping[str, Any], answer: list[Any], name: str, where: str) -> Row:
+def _conversation(prompt: Mapping[str, Any], answer: list[Any], name: str, where: str) -> dict[str, Any]:
     """The messages up to the user, from wherever they stand, and the answer behind them."""
     if answer and _role(answer[0]) not in ("assistant", "gpt"):  # the whole conversation stands in the answer's column
         messages = read_messages(answer, where=where, column=name)
         asked = prompt.get("prompt")
-        if isinstance(asked, str) and asked.strip() not in [message["content"].strip() for message in messages]:
+        if isinstance(asked, str) and asked.strip() not in [said_in(message).strip() for message in messages]:
             raise RequestError(f"{name!r} is a conversation in which nobody says what 'prompt' says", where=where)
     else:
         messages = read_messages([*_earlier(prompt, where), *answer], where=where, column=name)
-    system = {"system": prompt["system"]} if "system" in prompt else {}
-    return Row({**system, "messages": messages}, where)
+    beside = {name: prompt[name] for name in ("system", "tools") if name in prompt}
+    return {**beside, "messages": messages}
 
 
 def _earlier(prompt: Mapping[str, Any], where: str) -> Sequence[Any]:

@@ -1,7 +1,10 @@
 """What the columns of a row mean."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as draw
 
+from furrow.components import columns as columns_module
 from furrow.components.columns import conversation, field, shape_of, text
 from furrow.components.errors import RequestError
 from furrow.components.records import Row
@@ -59,15 +62,13 @@ USER, ASSISTANT = {"role": "user", "content": "q"}, {"role": "assistant", "conte
         ([], "no assistant message"),
         ([USER], "no assistant message"),
         ([USER, ASSISTANT, USER], "ends with the user"),
-        ([USER, USER, ASSISTANT], "message 2 is by user, assistant is next"),
-        ([ASSISTANT], "message 1 is by assistant, user is next"),
-        ([USER, {"role": "system", "content": "s"}, ASSISTANT], "message 2 is by system"),
+        ([USER, {"role": "system", "content": "s"}, ASSISTANT], "message 2 is by system, which stands first"),
         ([USER, {"role": "assistant", "content": None}], "message 2 of 'messages' has null as 'content'"),
-        ([USER, {"role": "assistant", "content": [{"type": "text"}]}], "has a list as 'content'"),
+        ([USER, {"role": "assistant", "content": [{"type": "text"}]}], "has parts in 'content' that are no text"),
+        ([USER, {"role": "assistant", "content": [1]}], "has a list as 'content'"),
         ([USER, {"role": "assistant"}], "has no 'content'"),
         ([USER, {"content": "a"}], "has no 'role'"),
-        ([USER, {"role": "tool", "content": "a"}], "has the role 'tool'"),
-        ([USER, {**ASSISTANT, "tool_calls": [{}]}], "tool_calls"),
+        ([USER, {"role": "narrator", "content": "a"}], "has the role 'narrator'"),
         ([USER, "a"], "message 2 of 'messages' is text, an object"),
     ],
 )
@@ -81,7 +82,7 @@ def test_what_is_no_conversation_is_refused_by_file_line_and_message(messages, w
     ("columns", "wrong"),
     [
         ({"title": "x", "body": "y"}, "among: title, body"),
-        ({"prompt": "q", "completion": None}, r"completion \(null\)"),
+        ({"prompt": "q", "completion": None}, "the answer is null"),
         ({"prompt": "q", "completion": 4}, "'completion' is a number, text is wanted"),
         ({"prompt": "q", "output": "a", "answer": "b"}, "'output' and 'answer' could each be the answer"),
         ({"prompt": "q", "question": "q", "answer": "b"}, "'prompt' and 'question' could each be the question"),
@@ -149,3 +150,57 @@ def test_a_placeholder_is_the_column_of_that_meaning(names, columns, values):
 def test_a_placeholder_without_its_column_is_refused(name, columns, wrong):
     with pytest.raises(RequestError, match=wrong):
         field(row(**columns), name, [name])
+
+
+NAMES = (*columns_module.PARTS, *columns_module.ANSWER, "system", "text", "topic", "tools", "messages")
+VALUES = draw.one_of(draw.sampled_from([None, "", " ", "\n", "a", " b ", 3, [USER, ASSISTANT]]), draw.text(max_size=3))
+
+
+def outcome(function, *arguments):
+    try:
+        return function(*arguments)
+    except RequestError as error:
+        return str(error)
+
+
+@settings(max_examples=300, deadline=None)
+@given(columns=draw.dictionaries(draw.sampled_from(NAMES), VALUES, max_size=5))
+def test_the_short_way_to_a_conversation_is_the_long_one(columns):
+    short = outcome(conversation, row(**columns))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(columns_module, "_usual", lambda row: None)
+        assert outcome(conversation, row(**columns)) == short
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    columns=draw.dictionaries(draw.sampled_from(NAMES), VALUES, max_size=5),
+    asked=draw.lists(draw.sampled_from([*columns_module.PARTS, "topic"]), min_size=1, max_size=3, unique=True),
+    answer=draw.sampled_from(columns_module.ANSWER),
+)
+def test_the_short_way_to_the_fields_is_the_long_one(columns, asked, answer):
+    names = (*asked, answer)
+    short = columns_module.own_fields(row(**columns), names)
+    if short is not None:
+        assert short == [field(row(**columns), name, names) for name in names]
+
+
+def test_a_column_that_is_called_tools_may_be_a_gardeners():
+    assert not columns_module.tools_of(row(prompt="q", completion="a", tools="rake, spade"))
+    with pytest.raises(RequestError, match="column 'tools' is no JSON: 'rake, spade'"):
+        columns_module.tools_of(row(messages=[USER, ASSISTANT], tools="rake, spade"))
+
+
+@pytest.mark.parametrize(
+    ("columns", "remedy"),
+    [
+        ({"frage": "a", "antwort": "b"}, "dataset.columns: {prompt: frage, completion: antwort}"),
+        ({"prompt": "a", "antwort": "b"}, "dataset.columns: {completion: antwort}"),
+        ({"frage": "a"}, "dataset.columns says what other columns mean"),
+        ({"prompt": "q", "chosen": "a", "rejected": "b"}, "set objective to dpo, orpo, simpo or reward"),
+    ],
+)
+def test_unknown_columns_are_refused_with_the_key_that_names_them(columns, remedy):
+    with pytest.raises(RequestError) as refused:
+        shape_of(Row(columns, "r.jsonl:1"))
+    assert remedy in refused.value.remedy

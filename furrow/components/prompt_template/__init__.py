@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from furrow.components.records import Row, Segment
 
-Message = Mapping[str, str]
-"""`{"role": "system" | "user" | "assistant", "content": text}`"""
+Message = Mapping[str, Any]
+"""`{"role": "system" | "user" | "assistant" | "tool", "content": text}`; the content is None only beside `tool_calls`.
+
+An assistant may have `tool_calls` (`[{"type": "function", "function": {"name", "arguments": object}}]`) and a `weight`
+from 0 to 1 (how much it is learned); a tool's answer may have `name` and `tool_call_id`.
+"""
 
 
 class PromptTemplate(Protocol):

@@ -10,7 +10,7 @@ import pytest
 
 @pytest.fixture
 def run_go():
-    """render(template, system, turns) -> text. Knows if, else if, range, eq, end, fields and string literals."""
+    """render(template, system, turns) -> text. Knows if, else if, range, eq, and, end, fields, variables, literals."""
     return _render
 
 
@@ -37,6 +37,9 @@ def _block(tokens, root, message):
                 piece, tokens = _block(body, root, item)
                 out += piece
             tokens = tokens[1:]
+        elif action.startswith("$") and "=" in action:
+            name, value = (part.strip(" :") for part in action.split("="))
+            root[name] = {"true": True, "false": False}[value]
         elif action.startswith("if"):
             piece, tokens = _choice(action[2:], tokens, root, message)
             out += piece
@@ -48,8 +51,9 @@ def _block(tokens, root, message):
 def _choice(condition, tokens, root, message):
     chosen = None
     while True:
-        piece, tokens = _block(tokens, root, message)
-        if chosen is None and _holds(condition, root, message):
+        holds = chosen is None and _holds(condition, root, message)
+        piece, tokens = _block(tokens, root if holds else dict(root), message)  # what is not chosen sets no variable
+        if holds:
             chosen = piece
         action, tokens = tokens[0][2:-2].strip(), tokens[1:]
         if action == "end":
@@ -61,6 +65,8 @@ def _holds(condition, root, message):
     parts = condition.split()
     if parts[0] == "eq":
         return _value(parts[1], root, message) == _value(parts[2], root, message)
+    if parts[0] == "and":
+        return all(_value(part, root, message) for part in parts[1:])
     return bool(_value(parts[0], root, message))
 
 
@@ -69,4 +75,4 @@ def _value(name, root, message):
         return json.loads(name)
     if message is not None and name in (".Content", ".Role"):
         return message[name[1:].lower()]
-    return root[name[1:]]
+    return root[name if name in root else name.removeprefix("$")[1:]]

@@ -10,7 +10,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from furrow.components.errors import FurrowError
 from furrow.components.prompt_template.chat.component import ChatConfig
-from furrow.components.prompt_template.chat.template import ChatTemplate
+from furrow.components.prompt_template.chat.template import chat_template as chat_of
 from furrow.components.prompt_template.format.component import FormatConfig
 from furrow.components.prompt_template.format.parse import parse_format
 from furrow.components.prompt_template.format.template import FormatTemplate
@@ -44,8 +44,9 @@ def say(*contents, system=None):
 class AddsBos(types.SimpleNamespace):
     """The facts of a tokenizer that puts a BOS token before every text."""
 
-    def __call__(self, text):
-        return types.SimpleNamespace(input_ids=[self.bos_token_id])
+    def __call__(self, text, add_special_tokens=True):
+        ids = [7] if text else []
+        return types.SimpleNamespace(input_ids=[self.bos_token_id, *ids] if add_special_tokens else ids)
 
 
 def tokenizer(chat_template=None, bos="<s>", eos="</s>"):
@@ -58,7 +59,7 @@ def format_template(text, **more):
 
 
 def chat_template(source, eos="</s>", **more):
-    return ChatTemplate(ChatConfig.model_validate_json(json.dumps(more)), tokenizer(source, eos=eos))
+    return chat_of(ChatConfig.model_validate_json(json.dumps(more)), tokenizer(source, eos=eos))
 
 
 def as_text(segments, end="</s>"):
@@ -173,6 +174,30 @@ def test_a_format_that_is_more_than_names_is_refused(text, complaint):
         parse_format(text)
 
 
+TOOLS = [{"type": "function", "function": {"name": "weather"}}]
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"messages": say("Why?", "So."), "tools": TOOLS},
+        {"messages": [*say("Why?"), {"role": "tool", "content": "12"}, *say("Why?", "So.")[1:]]},
+        {"input": "Why?", "output": "So.", "tools": TOOLS},
+        {"input": "Why?", "output": "So.", "tools": json.dumps(TOOLS)},
+    ],
+)
+def test_a_format_refuses_tools_which_it_has_no_place_for(columns):
+    with pytest.raises(FurrowError, match=r"prompt_template\.format has no place for tools") as refused:
+        format_template(GUIDE).train_segments(Row(columns, "qa.jsonl:4"))
+    assert refused.value.where == "qa.jsonl:4"
+
+
+def test_a_format_may_have_a_place_for_any_column():
+    row = Row({"input": "Why?", "output": "So.", "tools": "rake"}, "qa.jsonl:4")
+    assert as_text(format_template("{tools}: {input} {output}").train_segments(row)) == "rake: Why? So.</s>"
+    assert as_text(format_template("{input} {output}").train_segments(row)) == "Why? So.</s>"
+
+
 def test_braces_in_the_data_are_data():
     row = Row({"input": "{output} {0} {x.__class__}", "output": "{input}"}, "qa.jsonl:1")
     assert as_text(format_template(GUIDE).train_segments(row)) == (
@@ -200,6 +225,15 @@ def test_a_chat_template_that_rewrites_earlier_turns_is_refused_with_the_row():
     assert refused.value.where == "chat.jsonl:7"
 
 
+def test_another_opening_of_asked_and_told_answers_is_refused_as_such():
+    two_faced = (
+        "{% for m in messages %}{{ m['role'] + ': ' + m['content'] + '\n' }}{% endfor %}"
+        "{% if add_generation_prompt %}{{ 'Farmer:' }}{% endif %}"
+    )
+    with pytest.raises(FurrowError, match=r"writes 'Farmer:' where an answer is asked for .* and 'assistant: ' where"):
+        chat_template(two_faced).train_segments(Row({"messages": say("A", "b")}, "chat.jsonl:7"))
+
+
 @pytest.mark.parametrize("attack", ["{{ ''.__class__.__mro__ }}", "{{ messages.__class__.__subclasses__() }}"])
 def test_a_chat_template_reaches_nothing_beyond_its_messages(attack):
     with pytest.raises(FurrowError, match="chat template"):
@@ -209,8 +243,8 @@ def test_a_chat_template_reaches_nothing_beyond_its_messages(attack):
 def test_bos_is_left_out_only_where_the_tokenizer_adds_its_own():
     facts = {"chat_template": LLAMA2, "bos_token": "<s>", "eos_token": "</s>", "bos_token_id": 0}
     asked = say("Why?")
-    assert ChatTemplate(ChatConfig(), AddsBos(**facts)).prompt(asked) == "[INST] Why? [/INST]"
-    assert ChatTemplate(ChatConfig(), types.SimpleNamespace(**facts)).prompt(asked) == "<s>[INST] Why? [/INST]"
+    assert chat_of(ChatConfig(), AddsBos(**facts)).prompt(asked) == "[INST] Why? [/INST]"
+    assert chat_of(ChatConfig(), types.SimpleNamespace(**facts)).prompt(asked) == "<s>[INST] Why? [/INST]"
 
 
 def test_several_turns_are_learned_where_the_template_ends_a_finished_conversation_with_eos():
@@ -223,3 +257,13 @@ def test_several_turns_are_learned_where_the_template_ends_a_finished_conversati
 def test_a_model_without_chat_template_is_told_to_bring_a_format():
     with pytest.raises(FurrowError, match=r"no chat template[\s\S]*prompt_template: \{format"):
         chat_template(None)
+
+
+def test_the_exported_form_has_no_clock_either():
+    """Llama 3.1 writes today's date where it can, and a fixed one where it cannot."""
+    dated = "{% if strftime_now is defined %}{{ strftime_now('%d') }}{% else %}26 Jul 2024{% endif %}" + CHATML
+    template = chat_template(dated, eos="<|im_end|>")
+    environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
+    exported = environment.from_string(template.jinja())
+    with_a_clock = exported.render(messages=say("Why?"), add_generation_prompt=True, strftime_now=lambda form: "today")
+    assert with_a_clock == template.prompt(say("Why?")) and with_a_clock.startswith("26 Jul 2024")

@@ -10,6 +10,7 @@ import torch
 
 from furrow.components.disk.publish import publishing_together, refuse_existing
 from furrow.components.disk.staging import scratch
+from furrow.components.errors import FurrowError
 from furrow.components.events import Emit, Exported, Noted, Progressed, StageStarted, Warned
 from furrow.components.exporter import ExportRequest
 from furrow.components.exporter.gguf import checkout, hyperparameters, verify
@@ -35,6 +36,7 @@ from furrow.components.exporter.merged.folder import (
 from furrow.components.exporter.merged.probes import probes, rendered_texts
 from furrow.components.models.folder import ModelFolder
 
+_SAID = {role: {"role": role, "content": "Why? It is so."} for role in ("user", "assistant")}
 _LOSSLESS = {torch.float32: "f32", torch.float16: "f16", torch.bfloat16: "bf16"}
 
 
@@ -84,7 +86,7 @@ class GgufExporter:
             else:
                 checkout.convert(script, folder, tokenizer, work, first, dtype=plain, name=request.model_name)
         emit(StageStarted(stage="comparing llama.cpp with the model"))
-        _check_tokens(first, request, tokenizer)
+        _check_tokens(first, request, tokenizer, emit)
         agreements = {plain: _compared(first, plain, probed)}
         if first != staging:
             emit(StageStarted(stage=f"quantising to {self._quantization}"))
@@ -134,10 +136,21 @@ def _probe(request: ExportRequest, tokenizer: Any) -> _Probed:
     return _Probed(ids, logits(load(request.source), ids))
 
 
-def _check_tokens(path: Path, request: ExportRequest, tokenizer: Any) -> None:
+def _check_tokens(path: Path, request: ExportRequest, tokenizer: Any, emit: Emit) -> None:
     texts = [*request.probe_prompts, *rendered_texts(request)]
+    talk = request.template.prompt([_SAID["user"], _SAID["assistant"], _SAID["user"]])
     with LlamaCpp(path) as llama:
         verify.check_tokens(llama, tokenizer, texts, normal_form(tokenizer))
+        try:
+            verify.check_tokens(llama, tokenizer, [talk], normal_form(tokenizer))
+        except FurrowError:
+            emit(
+                Warned(
+                    message="llama.cpp cuts conversations of several turns into other tokens than those of the "
+                    "training: this tokenizer puts a space before a text and none behind a special token",
+                    remedy="ask one question at a time, or train with a template whose turns begin with special tokens",
+                )
+            )
 
 
 def _compared(path: Path, quantization: str, probed: _Probed) -> Agreement:

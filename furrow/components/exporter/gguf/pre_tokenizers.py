@@ -8,29 +8,18 @@ from __future__ import annotations
 
 from typing import Any
 
-_LETTERS = r"[^\r\n\p{L}\p{N}]?\p{L}+"
-_REST = r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-_ENDINGS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)"
-_UPPER, _LOWER = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
-_START = r"[^\r\n\p{L}\p{N}]?"
-_SLASH_REST = r" ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-
-_GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
-_LLAMA3 = rf"{_ENDINGS}|{_LETTERS}|\p{{N}}{{1,3}}|{_REST}"
-_QWEN2 = rf"{_ENDINGS}|{_LETTERS}|\p{{N}}|{_REST}"
-_TEKKEN = rf"{_START}{_UPPER}*{_LOWER}+|{_START}{_UPPER}+{_LOWER}*|\p{{N}}|{_SLASH_REST}"
-_GPT4O = rf"{_START}{_UPPER}*{_LOWER}+{_ENDINGS}?|{_START}{_UPPER}+{_LOWER}*{_ENDINGS}?|\p{{N}}{{1,3}}|{_SLASH_REST}"
+from furrow.components.word_patterns import GPT2, GPT4O, LLAMA3, QWEN2, TEKKEN
 
 _Steps = tuple[str, ...]
 
 NAMES: dict[_Steps, str] = {
-    ("split " + _GPT2,): "gpt-2",
-    ("digits one by one", "split " + _GPT2): "smollm",
-    ("split " + _LLAMA3,): "llama-bpe",
-    ("split " + _QWEN2,): "qwen2",
-    ("split " + _TEKKEN,): "tekken",
-    ("split " + _GPT4O,): "gpt-4o",
-    ("punctuation", "split " + _GPT2, "digits", "split [0-9][0-9][0-9]"): "falcon",
+    ("split " + GPT2,): "gpt-2",
+    ("digits one by one", "split " + GPT2): "smollm",
+    ("split " + LLAMA3,): "llama-bpe",
+    ("split " + QWEN2,): "qwen2",
+    ("split " + TEKKEN,): "tekken",
+    ("split " + GPT4O,): "gpt-4o",
+    ("punctuation", "split " + GPT2, "digits", "split [0-9][0-9][0-9]"): "falcon",
 }
 """The steps of a tokenizer.json -> llama.cpp's name for them."""
 
@@ -58,7 +47,7 @@ def _steps(node: dict[str, Any] | None) -> _Steps | None:
 def _step(node: dict[str, Any]) -> _Steps | None:
     match node:
         case {"type": "ByteLevel", "add_prefix_space": False, "use_regex": True}:
-            return ("split " + _GPT2,)
+            return ("split " + GPT2,)
         case {"type": "ByteLevel", "add_prefix_space": False, "use_regex": False}:
             return ()
         case {"type": "Digits", "individual_digits": True}:

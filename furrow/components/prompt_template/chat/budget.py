@@ -32,7 +32,7 @@ class Budget:
 
     def refill(self, messages: Sequence[Message] = ()) -> None:
         """A full budget for a rendering of these messages."""
-        characters = sum([len(message["content"]) for message in messages])
+        characters = sum([len(message["content"] or "") for message in messages])
         self.left = STEPS + STEPS_PER_MESSAGE * len(messages) + STEPS_PER_CHARACTER * characters
 
     def spend(self, steps: int) -> bool:

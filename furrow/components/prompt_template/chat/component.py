@@ -20,8 +20,8 @@ class ChatConfig(Config):
 
 
 COMPONENT = Component(
-    summary="the base model's own chat template",
+    summary="the chat template that comes with the model",
     config=ChatConfig,
-    factory="furrow.components.prompt_template.chat.template:ChatTemplate",
+    factory="furrow.components.prompt_template.chat.template:chat_template",
     requires=("jinja2",),
 )

@@ -22,6 +22,11 @@ class FormatConfig(Config):
     stop_sequences: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Free("no row is learned with them")] = ()
     """Texts that end an answer, beside the end token."""
 
+    @property
+    def placeholders(self) -> tuple[str, ...]:
+        """The columns that it reads by name."""
+        return parse_format(self.format).placeholders
+
     @field_validator("format")
     @classmethod
     def _placeholders_are_names(cls, text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass
 
@@ -34,7 +35,7 @@ class ParsedFormat:
     answer: str
     tail: str
 
-    @property
+    @functools.cached_property
     def placeholders(self) -> tuple[str, ...]:
         """Every column that is named, in order."""
         return (*(piece.text for piece in self.given if piece.is_field), self.answer)

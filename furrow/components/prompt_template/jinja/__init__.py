@@ -1,0 +1,1 @@
+"""A template that the user writes in Jinja."""
