@@ -6,7 +6,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from furrow.components.errors import FurrowError
-from furrow.components.records import Segment
+from furrow.components.records import Run, Segment
+
+_TRANSFORMERS_FAST = "transformers.tokenization_utils_tokenizers"
 
 
 def beginning_of_sequence(tokenizer: Any) -> list[int]:
@@ -70,50 +72,80 @@ def answer_ends(tokenizer: Any, model_ends: int | Sequence[int] | None, stops: S
 
 
 def segment_ids(tokenizer: Any, segments: Sequence[Segment], end_id: int) -> tuple[list[int], list[bool]]:
-    """Token ids of a rendered row, and for each whether it is learned; BOS (never learned) first where wanted.
+    """Token ids of a rendered row, and for each whether it is learned; BOS (never learned) first where wanted."""
+    runs = runs_of(tokenizer, segments, end_id)
+    return [token for run in runs for token in run.ids], [run.learned for run in runs for _ in run.ids]
+
+
+def runs_of(tokenizer: Any, segments: Sequence[Segment], end_id: int) -> list[Run]:
+    """A rendered row as token ids, run by run; BOS (never learned) first where wanted.
 
     A piece is tokenised in the light of what stands before it, as the whole text would be, wherever that leaves the
     tokens before it as they are; so an answer begins with the very tokens that a model continuing the prompt would
     write. Where it would not (the tokenizer joins letters across the border), the piece is tokenised by itself.
+
+    `BatchEncoder` gives the same for many rows at a time.
     """
-    ids = beginning_of_sequence(tokenizer)
-    learned = [False] * len(ids)
+    runs = [Run(ids)] if (ids := beginning_of_sequence(tokenizer)) else []
     text, text_ids = "", list[int]()
-    for run_text, run_learned, run_end in _runs(segments):
-        if run_text:
-            joint = _encode(tokenizer, text + run_text)
-            new = joint[len(text_ids) :] if joint[: len(text_ids)] == text_ids else _encode(tokenizer, run_text)
-            text, text_ids = text + run_text, text_ids + new
-            ids += new
-            learned += [run_learned] * len(new)
-        if run_end:
-            ids.append(end_id)
-            learned.append(True)
-            text += str(tokenizer.convert_ids_to_tokens(end_id))
+    for segment in joined(segments):
+        if segment.text:
+            joint = _encode(tokenizer, text + segment.text)
+            new = joint[len(text_ids) :] if joint[: len(text_ids)] == text_ids else _encode(tokenizer, segment.text)
+            text, text_ids = text + segment.text, text_ids + new
+            runs.append(Run(new, segment.learned, False, segment.weight))
+        if segment.end:
+            runs.append(Run([end_id], segment.learned, True, segment.weight))
+            text += end_text(tokenizer, end_id)
             text_ids = [*text_ids, end_id]
-    return ids, learned
+    return runs
 
 
-def _runs(segments: Sequence[Segment]) -> list[Segment]:
-    """Neighbours of the same kind joined: what a server tokenises in one go is tokenised in one go here."""
+def joined(segments: Sequence[Segment]) -> list[Segment]:
+    """Neighbours of the same kind in one: what a server tokenises in one go is tokenised in one go here."""
     runs: list[Segment] = []
     for segment in segments:
-        if runs and not runs[-1].end and not segment.end and runs[-1].learned == segment.learned:
-            runs[-1] = Segment(runs[-1].text + segment.text, segment.learned)
+        if runs and not (runs[-1].end or segment.end) and _kind(runs[-1]) == _kind(segment):
+            runs[-1] = segment._replace(text=runs[-1].text + segment.text)
         else:
             runs.append(segment)
     return runs
+
+
+def _kind(segment: Segment) -> float | None:
+    return segment.weight if segment.learned else None
+
+
+def end_text(tokenizer: Any, end_id: int) -> str:
+    """How the end token stands in a text."""
+    return str(tokenizer.convert_ids_to_tokens(end_id))
+
+
+def backend_of(tokenizer: Any) -> Any | None:
+    """The `tokenizers.Tokenizer` that does the work of this tokenizer, ready for text without limits; None where there
+    is none, or where Python code stands between (it may change the text first)."""
+    kind = type(tokenizer)
+    own = getattr(kind, "IS_ITS_BACKEND", False)
+    if not own and getattr(getattr(kind, "_encode_plus", None), "__module__", "") != _TRANSFORMERS_FAST:
+        return None
+    _called(tokenizer, "")  # transformers switches off what an earlier call has left on: truncation, padding
+    return tokenizer.backend_tokenizer
 
 
 def _encode(tokenizer: Any, text: str) -> list[int]:
     return _called(tokenizer, text, add_special_tokens=False)
 
 
+def panicked(error: BaseException) -> bool:
+    """Whether `tokenizers` gave up: its error is no Exception, and cannot be imported."""
+    return type(error).__name__ == "PanicException"
+
+
 def _called(tokenizer: Any, text: str, **settings: bool) -> list[int]:
     try:
         return list(tokenizer(text, **settings).input_ids)
     except BaseException as error:
-        if type(error).__name__ != "PanicException":  # of `tokenizers`: no Exception, and cannot be imported
+        if not panicked(error):
             raise
         raise FurrowError(
             f"the tokenizer gives up on {text[:60]!r}: {' '.join(str(error).split())[:200]}",

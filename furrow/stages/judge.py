@@ -8,12 +8,13 @@ from furrow.components.errors import RequestError
 from furrow.components.model_app import Judge
 from furrow.components.models.served import WRITERS, Served
 from furrow.components.prompt_template import Message
-from furrow.components.records import Example, Row
-from furrow.components.tokens import end_token_id, prompt_ids, segment_ids
+from furrow.components.records import Row
+from furrow.components.tokens import prompt_ids
 from furrow.stages import wire
 from furrow.stages.complete import trained_model
 from furrow.stages.data.classification_examples import within
 from furrow.stages.data.examples import ExampleMaker
+from furrow.stages.data.limits import example_of
 from furrow.stages.run.folder import RunFolder
 from furrow.strategies.schema import Strategy
 
@@ -68,9 +69,10 @@ class Assessor:
             ids = prompt_ids(self._tokenizer, self._template.prompt([asked]))
             return within(ids, self._maker.max_length, keeps_end=self._keeps_end)
         row = Row({"messages": [asked, {"role": "assistant", "content": answer}]}, "--answer")
-        end = end_token_id(self._tokenizer, self._template.end_of_turn())
-        ids, learned = segment_ids(self._tokenizer, self._template.train_segments(row), end)
-        return self._maker.cut(Example(ids, learned, row.where)).input_ids
+        runs = self._maker.runs(row)
+        whole = example_of(runs, row.where)
+        kept = self._maker.kept(row, runs).positions or range(min(len(whole.input_ids), self._maker.max_length))
+        return [whole.input_ids[at] for at in kept]
 
 
 def assessor_of(strategy: Strategy) -> Assessor | None:

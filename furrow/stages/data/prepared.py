@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from furrow.components.records import AnyExample, Example, Row, total_tokens
-from furrow.stages.data.bad_rows import BadRows
+from furrow.components.records import AnyExample, total_tokens
+from furrow.components.stored.examples import StoredExamples
+from furrow.stages.data.places import Places
 
 WHOLE_ANSWER = "their whole answer"
 TELLING_PART = "an answer, or all that tells the two apart,"
@@ -15,33 +16,23 @@ TOO_MANY_DROPPED = 0.5
 """More than this share of the rows losing their whole answer is no data set with a few long rows but a wrong limit."""
 
 
-class Renders(Protocol):
-    """What is needed of an `ExampleMaker`."""
+class Appends(Protocol):
+    """Where examples go: a file of them (`ExampleWriter`)."""
 
-    @property
-    def max_length(self) -> int: ...
-
-    @property
-    def bad(self) -> BadRows: ...
-
-    def answer(self, row: Row) -> Example:
-        """The whole row, its last answer learned and nothing else."""
-        ...
-
-    def cut(self, example: Example) -> Example:
-        """The part of it that the limits allow."""
-        ...
+    def append(self, example: AnyExample, source: int = 0) -> None: ...
 
 
 @dataclass
 class Prepared:
     """Examples in the order of the rows, and where they differ from the rows: by `file:line`, never silently."""
 
-    examples: list[AnyExample] = field(default_factory=list)
-    truncated: list[str] = field(default_factory=list)
-    """Rows of which the end was cut away."""
-    dropped: list[str] = field(default_factory=list)
-    """Rows of which `lost` would have been cut away."""
+    examples: Sequence[AnyExample] = field(default_factory=list)
+    truncated: Places = field(default_factory=Places)
+    """Rows of which the limits left a part."""
+    cut_answers: Places = field(default_factory=Places)
+    """Those of them that lost a part of what is learned."""
+    dropped: Places = field(default_factory=Places)
+    """Rows that lost so much that nothing is left to learn: `lost`, in words."""
     lost: str = WHOLE_ANSWER
 
     @property
@@ -50,6 +41,8 @@ class Prepared:
 
     @property
     def learned_tokens(self) -> int:
+        if isinstance(self.examples, StoredExamples):
+            return self.examples.marked_tokens
         return sum(sum(sequence.learned) for row in self.examples for sequence in row.sequences)
 
     @property

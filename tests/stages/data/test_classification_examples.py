@@ -8,7 +8,7 @@ from transformers import AutoTokenizer
 from furrow.components.errors import RequestError
 from furrow.components.events import ClassesCounted, Warned
 from furrow.components.prompt_template.chat.component import ChatConfig
-from furrow.components.prompt_template.chat.template import ChatTemplate
+from furrow.components.prompt_template.chat.template import chat_template
 from furrow.components.prompt_template.format.component import FormatConfig
 from furrow.components.prompt_template.format.template import FormatTemplate
 from furrow.components.records import Row
@@ -89,7 +89,7 @@ def test_one_class_alone_is_none():
 
 
 def test_in_a_template_the_text_is_what_complete_asks_whatever_columns_it_comes_in(make, tokenizer):
-    template = ChatTemplate(ChatConfig(), tokenizer)
+    template = chat_template(ChatConfig(), tokenizer)
     asked = template.prompt([{"role": "user", "content": "What is it?"}])
     given = rows(
         {"text": "What is it?", "label": "x"},
@@ -115,7 +115,7 @@ def test_of_plain_text_that_is_too_long_the_beginning_stays_and_of_a_template_th
     whole = tokenizer(given[0].columns["text"]).input_ids
     *_, prepared = make(given, names=("x", "y"), max_length=5)
     assert prepared.examples[0].example.input_ids == whole[:5] and prepared.truncated == ["rows.jsonl:1"]
-    *_, prepared = make(given, ChatTemplate(ChatConfig(), tokenizer), names=("x", "y"), max_length=5)
+    *_, prepared = make(given, chat_template(ChatConfig(), tokenizer), names=("x", "y"), max_length=5)
     assert len(prepared.examples[0].example.input_ids) == 5
     assert tokenizer.decode(prepared.examples[0].example.input_ids).endswith("<|assistant|>")
 

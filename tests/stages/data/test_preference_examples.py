@@ -12,7 +12,7 @@ from furrow.components.events import DataPrepared, Warned
 from furrow.components.records import Row
 from furrow.stages.complete import Answerer
 from furrow.stages.data.examples import ExampleMaker
-from furrow.stages.data.quality import flaw
+from furrow.stages.data.quality.rules import Rules
 from furrow.stages.train import dry_run, train
 from furrow.strategies.files import load
 from furrow.strategies.schema import PreprocessingConfig
@@ -66,16 +66,16 @@ def test_a_pair_and_plain_columns_are_rendered_as_sft_renders_them(maker):
         assert (example.input_ids, example.learned) == (sft.input_ids, sft.learned)
 
 
-def test_answers_that_are_too_long_lose_their_end_and_the_prompt_stays_the_same(maker):
+def test_answers_that_are_too_long_are_cut_before_their_end_token_and_the_prompt_stays_the_same(maker):
     [whole] = maker("dpo").prepare(rows({"prompt": "?", "chosen": "a" * 9, "rejected": "b" * 30})).examples
     start = whole.chosen.learned.index(True)
-    prepared = maker("dpo", max_length=start + 12).prepare(
+    prepared = maker("dpo", max_length=start + 12, truncation="cut_answer").prepare(
         rows({"prompt": "?", "chosen": "a" * 9, "rejected": "b" * 30})
     )
     [pair] = prepared.examples
-    assert prepared.truncated == ["pairs.jsonl:1"]
+    assert prepared.truncated == prepared.cut_answers == ["pairs.jsonl:1"]
     assert pair.chosen == whole.chosen
-    assert pair.rejected.input_ids == whole.rejected.input_ids[: start + 12]
+    assert pair.rejected.input_ids == [*whole.rejected.input_ids[: start + 11], whole.rejected.input_ids[-1]]
     assert pair.rejected.learned.index(True) == start
 
 
@@ -90,8 +90,20 @@ def test_prompts_that_are_too_long_are_cut_alike_for_both_answers(maker):
 def test_pairs_that_differ_only_beyond_the_limit_are_dropped_and_so_are_those_that_lose_an_answer(maker):
     alike = {"prompt": "?", "chosen": "a" * 20 + "b", "rejected": "a" * 20 + "c"}
     lost = {"prompt": "d" * 40, "chosen": "a", "rejected": "b"}
-    prepared = maker("dpo", max_length=20).prepare(rows(alike, lost))
-    assert prepared.examples == [] and prepared.dropped == ["pairs.jsonl:1", "pairs.jsonl:2"]
+    for truncation in ("cut_answer", "drop", "cut_turns"):
+        prepared = maker("dpo", max_length=20, truncation=truncation).prepare(rows(alike, lost))
+        assert prepared.examples == [] and prepared.dropped == ["pairs.jsonl:1", "pairs.jsonl:2"]
+
+
+def test_both_answers_of_a_pair_lose_the_same_of_the_prompt_before_them(maker):
+    given = rows({"prompt": "".join(map(chr, range(97, 117))), "chosen": "a", "rejected": "bbbb"})
+    [whole] = maker("dpo").prepare(given).examples
+    prepared = maker("dpo", max_length=len(whole.rejected.input_ids) - 7).prepare(given)
+    [pair] = prepared.examples
+    for cut, was in ((pair.chosen, whole.chosen), (pair.rejected, whole.rejected)):
+        assert cut.input_ids == [was.input_ids[0], *was.input_ids[8:]]
+        assert cut.learned == [False, *was.learned[8:]]
+    assert prepared.truncated == ["pairs.jsonl:1"] and prepared.cut_answers == []
 
 
 def test_each_verdict_borrows_the_answer_of_the_nearest_other_prompt_before_it(maker):
@@ -118,6 +130,11 @@ def test_a_single_verdict_and_prompts_that_are_all_the_same_have_something_to_bo
 
 def test_quality_rules_drop_pairs_of_equal_or_empty_answers_and_let_worse_ones_be_bad():
     pair = {"prompt": "What is a?", "chosen": "It is aa.", "rejected": "x" * 40}
+
+    def flaw(row):
+        found = Rules().flaw(row)
+        return found and found.reason
+
     assert flaw(rows(pair)[0]) is None
     assert flaw(rows({**pair, "rejected": pair["chosen"]})[0]) == "both answers are the same"
     assert flaw(rows({**pair, "rejected": " "})[0]) == "the rejected answer is empty"
@@ -167,18 +184,19 @@ def test_a_dry_run_shows_both_answers_of_a_pair(pairs_file):
         ("pairs.jsonl:2", "chosen"),
         ("pairs.jsonl:2", "rejected"),
     ]
-    learned = ["".join(token for token, is_learned in row.tokens if is_learned) for row in shown[:2]]
+    learned = ["".join(token.text for token in row.tokens if token.learned) for row in shown[:2]]
     assert learned == ["It is aa.<|end|>", "No idea.<|end|>"]
     [prepared] = [event for event in events if isinstance(event, DataPrepared)]
     assert prepared.train_rows == 12
 
 
 def test_what_is_dropped_is_said_with_its_line(pairs_file):
-    long = {"prompt": "d" * 60, "chosen": "a", "rejected": "b"}
+    long = {"prompt": "dabc" * 15, "chosen": "a", "rejected": "b"}
     events = []
-    dry_run(load("tiny", pairs_file("dpo", [long], data_preprocessing={"max_length": 48})), 1, events.append)
+    limits = {"max_length": 48, "truncation": "drop"}
+    dry_run(load("tiny", pairs_file("dpo", [long], data_preprocessing=limits)), 1, events.append)
     [warned] = [event.message for event in events if isinstance(event, Warned)]
-    assert "dropped: an answer, or all that tells the two apart, is beyond 48 tokens" in warned
+    assert "dropped: an answer, or all that tells the two apart, is beyond max_length 48" in warned
     assert "pairs.jsonl:13" in warned
 
 
@@ -186,7 +204,8 @@ def test_kto_counts_what_it_drops_of_pairs_by_the_answer(pairs_file):
     """Seven pairs of 19 lose both their answers: 14 are more than half of the pairs, and few of 38 answers."""
     lost = [{"prompt": f"{number} " + "d" * 60, "chosen": "a", "rejected": "b"} for number in range(7)]
     events = []
-    dry_run(load("tiny", pairs_file("kto", lost, data_preprocessing={"max_length": 48})), 1, events.append)
+    limits = {"max_length": 48, "truncation": "drop"}
+    dry_run(load("tiny", pairs_file("kto", lost, data_preprocessing=limits)), 1, events.append)
     [prepared] = [event for event in events if isinstance(event, DataPrepared)]
     assert (prepared.train_rows, prepared.dropped_rows) == (24, 14)
 
