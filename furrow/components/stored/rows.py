@@ -8,21 +8,25 @@ import weakref
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, overload
+from typing import overload
 
 import numpy as np
 
-from furrow.components.errors import RequestError
-from furrow.components.fingerprint import fingerprint
-from furrow.components.messages import json_kind
+from furrow.components.fingerprint import fingerprint, no_json
 from furrow.components.records import Row
 
-ROWS, OFFSETS, PRINTS, SOURCES = "rows.jsonl", "row_offsets.npy", "row_prints.npy", "row_sources.npy"
+ROWS, ENDS, PRINTS, SOURCES = "rows.jsonl", "row_ends.bin", "row_prints.bin", "row_sources.bin"
 AT_ONCE = 1024
 """Rows that are fetched in one go where they are read in order."""
 _SPARSE = 4
 """Rows that lie further apart than this many times their own length are fetched one by one."""
 _BUFFER = 1 << 20
+_PIECE = 1 << 16
+"""Rows of which the figures are written, or compared, in one go."""
+_MIX = np.uint64(0x9E3779B97F4A7C15)
+"""Makes one number of the two of a print; they are a hash: two different ones give the same number once in 10 ** 8 sets
+of a million rows."""
+_WRITTEN = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
 
 
 class Prints(Sequence[bytes]):
@@ -50,35 +54,74 @@ class Prints(Sequence[bytes]):
 
     def first_of_each(self) -> np.ndarray:
         """For each row the place of the first one with its print."""
-        joined = np.ascontiguousarray(self.array).view("V16").ravel()
-        _, first, inverse = np.unique(joined, return_index=True, return_inverse=True)
-        places: np.ndarray = first[inverse]
-        return places
+        return first_of_equal(self._folded(slice(None)))
+
+    def are_in(self, others: Prints) -> np.ndarray:
+        """Of each whether it is among the others too. Takes memory for these, and not for the others."""
+        mine = self._folded(slice(None))
+        known = np.unique(mine)
+        met = np.zeros(len(known), dtype=bool)
+        for start in range(0, len(others) if len(known) else 0, _PIECE):
+            theirs = others._folded(slice(start, start + _PIECE))
+            places = np.minimum(np.searchsorted(known, theirs), len(known) - 1)
+            met[places[known[places] == theirs]] = True
+        found: np.ndarray = met[np.searchsorted(known, mine)]
+        return found
+
+    def _folded(self, part: slice) -> np.ndarray:
+        """One number of the two of each."""
+        values: np.ndarray = self.array[part, 0] ^ self.array[part, 1] * _MIX
+        return values
+
+
+def first_of_equal(values: np.ndarray) -> np.ndarray:
+    """For each of these numbers (uint64) the place of the first one that is equal: int64. Takes 24 bytes for each."""
+    order = np.argsort(values, kind="stable")
+    first = np.empty(len(values), dtype=np.int64)
+    head, head_value = 0, None
+    for start in range(0, len(order), _PIECE):
+        places = order[start : start + _PIECE]
+        sorted_ = values[places]
+        begins = np.empty(len(places), dtype=bool)
+        begins[0] = head_value is None or sorted_[0] != head_value
+        np.not_equal(sorted_[1:], sorted_[:-1], out=begins[1:])
+        heads = np.maximum.accumulate(np.where(begins, np.arange(len(places)), -1))
+        first[places] = np.where(heads < 0, head, places[heads])
+        head, head_value = int(first[places[-1]]), sorted_[-1]
+    return first
 
 
 class StoredRows(Sequence[Row]):
     """Rows of a RowWriter, all of them or some (`only`), in any order. Slices are such views too."""
 
-    def __init__(self, file: _RowFile, numbers: np.ndarray) -> None:
+    def __init__(self, file: _RowFile, numbers: np.ndarray | range) -> None:
         self._file = file
-        self.numbers = numbers
-        """Places in the file."""
+        self._numbers = numbers
 
     @classmethod
     def load(cls, folder: Path) -> StoredRows:
         """What `RowWriter.finish` left there."""
-        offsets, prints, sources = (np.load(folder / name, allow_pickle=False) for name in (OFFSETS, PRINTS, SOURCES))
-        return cls(_RowFile(folder / ROWS, offsets, prints, sources), np.arange(len(sources)))
+        file = _RowFile(folder)
+        return cls(file, range(len(file.sources)))
+
+    @property
+    def numbers(self) -> np.ndarray:
+        """Places in the file."""
+        return np.arange(self._numbers.start, self._numbers.stop) if isinstance(self._numbers, range) else self._numbers
 
     @property
     def prints(self) -> Prints:
-        return Prints(self._file.prints[self.numbers])
+        return Prints(self._file.prints[self._index])
 
     @property
     def sources(self) -> np.ndarray:
         """Which set of a mix each comes from."""
-        values: np.ndarray = self._file.sources[self.numbers]
+        values: np.ndarray = self._file.sources[self._index]
         return values
+
+    @property
+    def _index(self) -> np.ndarray | slice:
+        return slice(self._numbers.start, self._numbers.stop) if isinstance(self._numbers, range) else self._numbers
 
     def only(self, places: Iterable[int] | np.ndarray) -> StoredRows:
         """Those of its rows that stand at these places."""
@@ -86,7 +129,7 @@ class StoredRows(Sequence[Row]):
         return StoredRows(self._file, self.numbers[chosen])
 
     def __len__(self) -> int:
-        return len(self.numbers)
+        return len(self._numbers)
 
     @overload
     def __getitem__(self, place: int) -> Row: ...
@@ -95,74 +138,96 @@ class StoredRows(Sequence[Row]):
     def __getitem__(self, place: slice) -> StoredRows: ...
 
     def __getitem__(self, place: int | slice) -> Row | StoredRows:
-        if isinstance(place, slice):
-            return StoredRows(self._file, self.numbers[place])
-        return self._file.row(int(self.numbers[place]))
+        if not isinstance(place, slice):
+            return self._file.row(int(self._numbers[place]))
+        if isinstance(self._numbers, range) and place.step in (None, 1):
+            return StoredRows(self._file, self._numbers[place])
+        return StoredRows(self._file, self.numbers[place])
 
     def __iter__(self) -> Iterator[Row]:
-        for start in range(0, len(self.numbers), AT_ONCE):
-            yield from self._file.rows(self.numbers[start : start + AT_ONCE])
+        for start in range(0, len(self), AT_ONCE):
+            yield from self._file.rows(np.asarray(self._numbers[start : start + AT_ONCE]))
 
 
 class RowWriter:
-    """Appends rows to a file in `folder`. What is written can be read at any time (`so_far`)."""
+    """Appends rows to files in `folder`. What is written can be read at any time (`so_far`)."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._stream = (folder / ROWS).open("wb", buffering=_BUFFER)
-        self._offsets = array("Q", [0])
-        self._prints = bytearray()
-        self._sources = array("H")
+        self._figures = [(folder / name).open("wb", buffering=_BUFFER) for name in (ENDS, PRINTS, SOURCES)]
+        self._ends, self._prints, self._sources = array("Q"), bytearray(), array("H")  # those that are not written yet
+        self._end = self._rows = 0
+        self._read: StoredRows | None = None
 
     def append(self, row: Row, print_: bytes | None = None) -> int:
         """Its number. `print_`: where it is known already. Raises RequestError, with `file:line`, for a value that
         JSON does not have."""
         try:
-            line = json.dumps([row.where, row.origin, row.columns], ensure_ascii=False, allow_nan=False)
+            line = _WRITTEN([row.where, row.origin, row.columns])
         except (TypeError, ValueError) as error:
-            raise _no_json(row) from error
-        written = self._stream.write(line.encode())
-        self._offsets.append(self._offsets[-1] + written)
+            raise no_json(row) from error
+        self._end += self._stream.write(line.encode())
+        self._ends.append(self._end)
         self._prints += fingerprint(row) if print_ is None else print_
         self._sources.append(row.source)
-        return len(self._sources) - 1
+        self._rows += 1
+        if len(self._ends) == _PIECE:
+            self._write_figures()
+        return self._rows - 1
 
     def so_far(self) -> StoredRows:
         """All rows up to now."""
-        self._stream.flush()
-        offsets = np.array(self._offsets, dtype=np.uint64)
-        prints = np.frombuffer(bytes(self._prints), dtype=np.uint64).reshape(-1, 2).copy()
-        sources = np.array(self._sources, dtype=np.uint16)
-        return StoredRows(_RowFile(self._folder / ROWS, offsets, prints, sources), np.arange(len(sources)))
+        if self._read is None or len(self._read) < self._rows:
+            self._stream.flush()
+            self._write_figures()
+            for file in self._figures:
+                file.flush()
+            self._read = StoredRows.load(self._folder)
+        return self._read
+
+    def regard_as_equal(self, these: np.ndarray, others: np.ndarray) -> None:
+        """The rows of these numbers have the prints of the others from now on."""
+        prints = self.so_far()._file.prints
+        prints[these] = prints[others]
+        with (self._folder / PRINTS).open("r+b") as file:
+            file.write(prints.tobytes())
 
     def finish(self) -> StoredRows:
         """All rows; `StoredRows.load` finds them again."""
         rows = self.so_far()
-        self._stream.close()
-        for name, values in ((OFFSETS, rows._file.offsets), (PRINTS, rows._file.prints), (SOURCES, rows._file.sources)):
-            np.save(self._folder / name, values, allow_pickle=False)
+        self.close()
         return rows
 
     def close(self) -> None:
         """Gives up: what is written stays as it is."""
-        self._stream.close()
+        for file in (self._stream, *self._figures):
+            file.close()
+
+    def _write_figures(self) -> None:
+        waiting = (self._ends.tobytes(), bytes(self._prints), self._sources.tobytes())
+        for file, figures in zip(self._figures, waiting, strict=True):
+            file.write(figures)
+        self._ends, self._prints, self._sources = array("Q"), bytearray(), array("H")
 
 
 class _RowFile:
-    """The file and what is known of its rows without reading it."""
+    """The file and what is known of its rows without reading it: 26 bytes for each."""
 
-    def __init__(self, path: Path, offsets: np.ndarray, prints: np.ndarray, sources: np.ndarray) -> None:
-        self.offsets, self.prints, self.sources = offsets, prints, sources
-        self._descriptor = os.open(path, os.O_RDONLY)
+    def __init__(self, folder: Path) -> None:
+        self.ends = np.fromfile(folder / ENDS, dtype=np.uint64)
+        self.prints = np.fromfile(folder / PRINTS, dtype=np.uint64).reshape(-1, 2)
+        self.sources = np.fromfile(folder / SOURCES, dtype=np.uint16)
+        self._descriptor = os.open(folder / ROWS, os.O_RDONLY)
         weakref.finalize(self, os.close, self._descriptor)
 
     def row(self, number: int) -> Row:
-        start, end = int(self.offsets[number]), int(self.offsets[number + 1])
+        start, end = int(self.ends[number - 1]) if number else 0, int(self.ends[number])
         return self._decoded(os.pread(self._descriptor, end - start, start), number)
 
     def rows(self, numbers: np.ndarray) -> Iterator[Row]:
-        starts, ends = self.offsets[numbers].tolist(), self.offsets[numbers + 1].tolist()
+        starts, ends = np.where(numbers > 0, self.ends[numbers - 1], 0).tolist(), self.ends[numbers].tolist()
         first, last = min(starts), max(ends)
         if last - first > _SPARSE * sum(ends) - _SPARSE * sum(starts):
             yield from map(self.row, numbers.tolist())
@@ -172,21 +237,5 @@ class _RowFile:
             yield self._decoded(whole[start - first : end - first], number)
 
     def _decoded(self, line: bytes, number: int) -> Row:
-        where, origin, columns = json.loads(line)
+        where, origin, columns = json.loads(line.decode())
         return Row(columns, where, int(self.sources[number]), origin, number)
-
-
-def _no_json(row: Row) -> RequestError:
-    def fits(value: Any) -> bool:
-        try:
-            json.dumps(value, allow_nan=False)
-        except (TypeError, ValueError):
-            return False
-        return True
-
-    name, value = next((name, value) for name, value in row.columns.items() if not fits(value))
-    return RequestError(
-        f"column {name!r} is {json_kind(value)}, which JSON does not have",
-        where=row.where,
-        remedy="the reader must give text, numbers, true or false, null, lists and objects",
-    )

@@ -92,7 +92,7 @@ def train(tiny_model, tmp_path):
         folder = tmp_path / name
         request = TrainingRequest(
             train=examples,
-            evaluation=list(evaluation),
+            evaluation=evaluation,
             order_seed=42,
             checkpoints=folder / "checkpoints",
             final_model=folder / "final_model",

@@ -83,6 +83,20 @@ def test_the_summed_loss_and_its_gradients_are_those_of_full_logits(chunked, var
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("known", [True, False])
+def test_a_weighted_sum_and_its_gradients_are_those_of_full_logits(chunked, variant, known):
+    head, hidden, targets = case(**variant)
+    weights = torch.rand(20)
+    expected = (plain(head, hidden, targets, reduction="none") * weights).sum()
+    asked = head if known else Head(torch.nn.Sequential(head.module), head.softcap, head.scale)
+    asked.module.out_features = 120
+    found = summed_nll(hidden, asked, targets, weights)
+    torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
+    for mine, theirs in zip(gradients(found * 0.3, head, hidden), gradients(expected * 0.3, head, hidden), strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-5, atol=1e-6 * float(theirs.abs().max()))
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("trained", [True, False])
 def test_log_probabilities_take_any_gradient_per_token(chunked, variant, trained):
     head, hidden, targets = case(**variant)

@@ -36,7 +36,7 @@ from furrow.components.fine_tuner import TrainingRequest
 from furrow.components.fine_tuner.trl import fine_tuner
 from furrow.components.fine_tuner.trl.component import COMPONENT, TrlConfig
 from furrow.components.fine_tuner.trl.fine_tuner import TrlFineTuner
-from furrow.components.fine_tuner.trl.prompts import prompts_of
+from furrow.components.fine_tuner.trl.prompts import Prompts
 from furrow.components.fine_tuner.trl.reward_model import RewardModel
 from furrow.components.fine_tuner.trl.rewards import reward_folder
 from furrow.components.interruption import Interrupted, StopRequest
@@ -210,7 +210,7 @@ def classifier(folder, tokenizer_folder, **changed):
 def test_a_reward_model_scores_prompt_and_answer_as_transformers_does_one_by_one(policy, tmp_path):
     """This tokenizer pads with its end token, and a text is read before it, as in the training of a reward model."""
     model, tokenizer = classifier(tmp_path / "judge", policy), AutoTokenizer.from_pretrained(policy)
-    prompts = prompts_of(rows(tokenizer), tokenizer)[:3]
+    prompts = Prompts(rows(tokenizer), tokenizer)[:3]
     answers = [[5, 6, 7, 0], [8], [9, 10, 11, 12, 13]]
     texts = tokenizer.batch_decode(answers, skip_special_tokens=True)
     scores = RewardModel(str(tmp_path / "judge"), tokenizer, torch.device("cpu"))(prompts, texts, answers)
@@ -226,7 +226,7 @@ def test_a_reward_model_with_another_tokenizer_reads_the_text(policy, tmp_path):
     other = AutoTokenizer.from_pretrained(policy)
     other.add_tokens(["carrot"])
     other.save_pretrained(tmp_path / "judge")
-    prompts = prompts_of(rows(tokenizer), tokenizer)[:1]
+    prompts = Prompts(rows(tokenizer), tokenizer)[:1]
     [score] = RewardModel(str(tmp_path / "judge"), tokenizer, torch.device("cpu"))(
         prompts, [" a carrot"], [[*tokenizer(" a carrot").input_ids, 0]]
     )
@@ -257,7 +257,7 @@ def test_an_adapter_that_was_trained_as_a_classifier_is_a_reward_model_and_anoth
     judge = get_peft_model(base, LoraConfig(task_type="SEQ_CLS", r=2))
     judge.save_pretrained(tmp_path / "judge")
     tokenizer = AutoTokenizer.from_pretrained(policy)
-    prompts = prompts_of(rows(tokenizer), tokenizer)[:1]
+    prompts = Prompts(rows(tokenizer), tokenizer)[:1]
     [score] = RewardModel(str(tmp_path / "judge"), tokenizer, torch.device("cpu"))(prompts, [""], [[5]])
     judge.eval().get_base_model().config.pad_token_id = 299
     assert score == pytest.approx(judge(torch.tensor([[*prompts[0].ids, 5]])).logits.item(), abs=1e-5)

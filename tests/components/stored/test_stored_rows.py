@@ -1,11 +1,13 @@
 """Rows on disk are the rows that were written, read in any way."""
 
+import numpy as np
 import pytest
 
 from furrow.components.errors import RequestError
 from furrow.components.fingerprint import fingerprint
 from furrow.components.records import Row
-from furrow.components.stored.rows import RowWriter, StoredRows
+from furrow.components.stored import rows as stored_rows
+from furrow.components.stored.rows import Prints, RowWriter, StoredRows, first_of_equal
 
 
 def written(folder, rows):
@@ -62,3 +64,23 @@ def test_a_value_that_json_does_not_have_is_named_with_its_place(tmp_path):
 def test_no_rows_are_no_rows(tmp_path):
     assert list(written(tmp_path, [])) == []
     assert len(StoredRows.load(tmp_path)) == 0
+
+
+def test_the_first_of_equal_ones_is_found_across_pieces(monkeypatch):
+    values = np.random.default_rng(0).integers(0, 60, 1000).astype(np.uint64)
+    expected = [values.tolist().index(value) for value in values.tolist()]
+    for piece in (1, 7, 1000, 1 << 16):
+        monkeypatch.setattr(stored_rows, "_PIECE", piece)
+        assert first_of_equal(values).tolist() == expected
+    assert first_of_equal(np.zeros(0, dtype=np.uint64)).tolist() == []
+
+
+def test_prints_that_are_among_others_are_found(monkeypatch):
+    monkeypatch.setattr(stored_rows, "_PIECE", 3)
+    few, many = (
+        Prints(np.array(pairs, dtype=np.uint64))
+        for pairs in ([[1, 2], [3, 4], [1, 2], [5, 5]], [[9, 9], [5, 5], [2, 1], [0, 0], [1, 2]])
+    )
+    assert few.are_in(many).tolist() == [True, False, True, True]
+    nothing = Prints(np.zeros((0, 2), dtype=np.uint64))
+    assert nothing.are_in(many).tolist() == [] and few.are_in(nothing).tolist() == [False] * 4

@@ -27,7 +27,8 @@ from furrow.components.fine_tuner.pytorch.model.rank_cuts import method_hooks
 from furrow.components.fine_tuner.pytorch.objectives.table import make_objective
 from furrow.components.fine_tuner.pytorch.optimizing.optimizers import make_optimizer
 from furrow.components.fine_tuner.pytorch.optimizing.schedules import make_schedule
-from furrow.components.records import AnyExample, Example
+from furrow.components.records import AnyExample, Example, longest
+from furrow.components.stored.views import Chained
 from furrow.components.tokens import refuse_unknown_tokens
 
 
@@ -51,10 +52,10 @@ def assemble(
     if request.resume is not None:
         state = read_numbers(request.resume)
         plan = plan.after(state["step"], state.get("plan"))
-    longest = max(len(one.input_ids) for row in [*rows, *request.evaluation] for one in row.sequences)
-    refuse_unknown_tokens(model, (one.input_ids for row in [*rows, *request.evaluation] for one in row.sequences))
+    everything = Chained(rows, request.evaluation)
+    refuse_unknown_tokens(model, [[everything.largest_id]])
     budget = token_budget(arguments.micro_batch_tokens, placement.device, _kind_of_run(config, placement))
-    forward = Forward(model, pad_id=pad_id, longest=longest, seeds=seeds, budget=budget)
+    forward = Forward(model, pad_id=pad_id, longest=everything.longest, seeds=seeds, budget=budget)
     budget.too_much = Shortage(config, forward, placement.compute).error
     if forward.why_padded:
         emit(Noted(message=f"rows are padded: {forward.why_padded}"))
@@ -86,7 +87,7 @@ def _packed(config: PyTorchConfig, request: TrainingRequest) -> Sequence[AnyExam
     if not (config.objective.type == "pretrain" if asked is None else asked):
         return request.train
     rows = cast(Sequence[Example], request.train)
-    return pack(rows, request.max_length or max(len(row.input_ids) for row in rows))
+    return pack(rows, request.max_length or longest(rows))
 
 
 def _make_quick(config: PyTorchConfig, model: Any, placement: Placement, emit: Emit) -> Fused:
@@ -116,7 +117,7 @@ def _trunk(config: PyTorchConfig, loop: TrainingLoop, request: TrainingRequest, 
     evaluated = config.training_args.eval_strategy != "no"
     return make_trunk(
         loop.forward,
-        [*(loop.train if train_again else ()), *(request.evaluation if evaluated else ())],
+        Chained(loop.train if train_again else (), request.evaluation if evaluated else ()),
         folder=request.checkpoints.parent,
         gib=config.hardware.optimization.activation_cache_gb,
         asked=getattr(config.method, "layers_to_transform", None) is not None,

@@ -28,6 +28,7 @@ from furrow.components.fine_tuner.pytorch.model.trainable import Loading, traina
 from furrow.components.fine_tuner.pytorch.optimizing.optimizers import check_optimizer, optimizer_notes
 from furrow.components.fine_tuner.pytorch.samples import sample
 from furrow.components.interruption import Interrupted, StopRequest
+from furrow.components.stored.views import Chained
 
 
 @dataclass
@@ -63,7 +64,7 @@ class PyTorchFineTuner:
         if request.resume is not None:
             begin_alike(loop, request.resume)
         with torch.no_grad(), loop.accelerator.autocast(), evaluating(model):
-            loop.objective.prepare([*request.train, *request.evaluation], loop.forward, emit)
+            loop.objective.prepare(Chained(request.train, request.evaluation), loop.forward, emit)
         if request.resume is not None:  # after prepare, which may want to see the model as it was at first
             kept.resume(request.resume)
         for note in optimizer_notes(self.config.training_args, placement.device):

@@ -6,7 +6,7 @@ import contextlib
 import copy
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -32,10 +32,11 @@ from furrow.components.fine_tuner.pytorch.model.load import count_parameters, lo
 from furrow.components.fine_tuner.trl.callback import EventsCallback, StopCallback
 from furrow.components.fine_tuner.trl.checkpoints import CheckpointCallback, save_adapter
 from furrow.components.fine_tuner.trl.component import TrlConfig
-from furrow.components.fine_tuner.trl.prompts import Prompt, end_ids, prompts_of
+from furrow.components.fine_tuner.trl.prompts import Prompt, Prompts, end_ids, verify
 from furrow.components.fine_tuner.trl.rewards import reward_folder
 from furrow.components.fine_tuner.trl.scoring import Rollouts, names_of, reward_function
 from furrow.components.interruption import GivenUp, Interrupted, StopRequest
+from furrow.components.stored.views import Chained
 
 _DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 _TRAINERS = {"grpo": (GRPOTrainer, GRPOConfig), "rloo": (RLOOTrainer, RLOOConfig)}
@@ -68,17 +69,17 @@ class TrlFineTuner:
                 where=str(request.resume),
                 remedy="continue its adapter with method.init_from",
             )
-        train = prompts_of(request.train, self.tokenizer)
-        evaluation = prompts_of(request.evaluation, self.tokenizer)
-        self._verify_sizes(len(train), len(evaluation))
+        ends = end_ids(request.train, self.tokenizer)
+        verify(request.evaluation)
+        self._verify_sizes(len(request.train), len(request.evaluation))
         emit(StageStarted(stage=f"loading {config.base_model.label}"))
-        model = self._trainable_model(placement, end_ids(train, self.tokenizer))
+        model = self._trainable_model(placement, ends)
         self._space(model, request).require(request.checkpoints, emit)
         rollouts = Rollouts()
         events = EventsCallback(emit, rollouts, placement, count_parameters(model))
         started = time.perf_counter()
         with tempfile.TemporaryDirectory() as scratch:  # TRL wants a folder; nothing is kept there
-            trainer = self._trainer(model, placement, request, train, evaluation, rollouts, scratch)
+            trainer = self._trainer(model, placement, request, rollouts, scratch)
             trainer.remove_callback(PrinterCallback)
             trainer.add_callback(events)
             checkpoints = CheckpointCallback(
@@ -152,12 +153,11 @@ class TrlFineTuner:
         model: Any,
         placement: Placement,
         request: TrainingRequest,
-        train: list[Prompt],
-        evaluation: list[Prompt],
         rollouts: Rollouts,
         scratch: str,
     ) -> Any:
-        config, prompts = self.config, [*train, *evaluation]
+        config = self.config
+        prompts = Prompts(Chained(request.train, request.evaluation), self.tokenizer)
         trainer_class, settings_class = _TRAINERS[config.algorithm.type]
         AcceleratorState._reset_state(reset_partial_state=True)  # it refuses another device than an earlier run's
         settings = settings_class(
@@ -167,16 +167,15 @@ class TrlFineTuner:
             **_algorithm(config),
             **_arguments(config, placement),
         )
-        numbered = [{"prompt": prompt.text, "number": number} for number, prompt in enumerate(prompts)]
-        return _with_ids(trainer_class, {prompt.text: prompt.ids for prompt in prompts})(
+        return _with_ids(trainer_class, prompts)(
             model=model,
             args=settings,
             reward_funcs=[
                 reward_function(reward, name, prompts, self.tokenizer, placement.device, rollouts)
                 for reward, name in zip(config.reward, names_of(config.reward), strict=True)
             ],
-            train_dataset=Dataset.from_list(numbered[: len(train)]),
-            eval_dataset=Dataset.from_list(numbered[len(train) :]) if evaluation else None,
+            train_dataset=_numbered(range(len(request.train))),
+            eval_dataset=_numbered(range(len(request.train), len(prompts))) if request.evaluation else None,
             processing_class=copy.deepcopy(self.tokenizer),  # TRL gives it a padding token, which is not to be saved
         )
 
@@ -206,7 +205,12 @@ def _interrupted(stop: StopRequest, step: int, checkpoints: CheckpointCallback, 
     )
 
 
-def _with_ids(trainer_class: Any, ids_by_text: Mapping[str, list[int]]) -> Any:
+def _numbered(numbers: range) -> Dataset:
+    """Prompts by their number: what they say is asked when they have their turn."""
+    return Dataset.from_dict({"prompt": list(map(str, numbers)), "number": list(numbers)})
+
+
+def _with_ids(trainer_class: Any, numbered: Sequence[Prompt]) -> Any:
     """TRL's trainer, fed the very token ids of the examples.
 
     By itself it tokenises the text again: a prompt whose beginning was cut, or that a SentencePiece tokenizer wrote,
@@ -215,7 +219,7 @@ def _with_ids(trainer_class: Any, ids_by_text: Mapping[str, list[int]]) -> Any:
 
     class WithIds(trainer_class):  # type: ignore[misc]
         def _tokenize_prompts(self, prompts: list[str]) -> tuple[list[list[int]], None, dict[str, Any]]:
-            return [ids_by_text[prompt] for prompt in prompts], None, {}
+            return [numbered[int(prompt)].ids for prompt in prompts], None, {}
 
     return WithIds
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, overload
 
 from furrow.components.errors import RequestError
 from furrow.components.records import AnyExample, Example
@@ -23,29 +23,53 @@ class Prompt:
     end_id: int
 
 
-def prompts_of(examples: Sequence[AnyExample], tokenizer: Any) -> list[Prompt]:
+class Prompts(Sequence[Prompt]):
+    """Those of `examples`, each made when it is asked for."""
+
+    def __init__(self, examples: Sequence[AnyExample], tokenizer: Any) -> None:
+        self._examples, self._tokenizer = examples, tokenizer
+
+    def __len__(self) -> int:
+        return len(self._examples)
+
+    @overload
+    def __getitem__(self, place: int) -> Prompt: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> list[Prompt]: ...
+
+    def __getitem__(self, place: int | slice) -> Prompt | list[Prompt]:
+        if isinstance(place, slice):
+            return [self[each] for each in range(len(self))[place]]
+        given, answer, where = _parts(self._examples[place])
+        shown = given[len(beginning_of_sequence(self._tokenizer)) :]
+        asked = Asked(_text(self._tokenizer, answer, skip_special_tokens=True), where)
+        return Prompt(given, _text(self._tokenizer, shown), asked, answer[-1])
+
+
+def verify(examples: Iterable[AnyExample]) -> None:
     """Raises RequestError with `file:line` for a row that is no prompt with an answer."""
-    return [_prompt(example, tokenizer) for example in examples]
+    for example in examples:
+        _parts(example)
 
 
-def _prompt(example: AnyExample, tokenizer: Any) -> Prompt:
+def end_ids(examples: Iterable[AnyExample], tokenizer: Any) -> list[int]:
+    """What ends an answer: the tokenizer's token, and the one that ends the answers in the data (a chat template's).
+    Raises RequestError as `verify`."""
+    [(common, _)] = Counter(_parts(example)[1][-1] for example in examples).most_common(1)
+    is_special = not _text(tokenizer, [common], skip_special_tokens=True)
+    return list(dict.fromkeys([tokenizer.eos_token_id, *([common] if is_special else [])]))
+
+
+def _parts(example: AnyExample) -> tuple[list[int], list[int], str]:
+    """(what is given, the first answer, where the row stands)."""
     if not isinstance(example, Example) or True not in example.learned[1:]:
         raise RequestError("policy optimisation wants rows with a prompt and an answer", where=example.where)
     start = example.learned.index(True)
     if start == 0:
         raise RequestError("the row has no prompt: its answer begins at the first token", where=example.where)
     stop = next((at for at in range(start, len(example.learned)) if not example.learned[at]), len(example.learned))
-    given, answer = example.input_ids[:start], example.input_ids[start:stop]
-    shown = given[len(beginning_of_sequence(tokenizer)) :]
-    asked = Asked(_text(tokenizer, answer, skip_special_tokens=True), example.where)
-    return Prompt(given, _text(tokenizer, shown), asked, answer[-1])
-
-
-def end_ids(prompts: Sequence[Prompt], tokenizer: Any) -> list[int]:
-    """What ends an answer: the tokenizer's token, and the one that ends the answers in the data (a chat template's)."""
-    [(common, _)] = Counter(prompt.end_id for prompt in prompts).most_common(1)
-    is_special = not _text(tokenizer, [common], skip_special_tokens=True)
-    return list(dict.fromkeys([tokenizer.eos_token_id, *([common] if is_special else [])]))
+    return example.input_ids[:start], example.input_ids[start:stop], example.where
 
 
 def _text(tokenizer: Any, ids: Sequence[int], *, skip_special_tokens: bool = False) -> str:

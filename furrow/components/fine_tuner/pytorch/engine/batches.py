@@ -56,12 +56,12 @@ class BatchPlan:
 
         An epoch follows the other, each in its own shuffled order.
         """
-        epoch, order = -1, list[int]()
+        epoch, order = -1, torch.zeros(0, dtype=torch.long)
         for step in range(after, self.total_steps):
             at = self.position(step)
             if at.epoch != epoch:
                 epoch, order = at.epoch, self._shuffled(at.epoch, at.seed)
-            yield step + 1, order[at.row : at.row + self.effective_rows]
+            yield step + 1, order[at.row : at.row + self.effective_rows].tolist()
 
     def position(self, step: int) -> Position:
         """Where the run stands after so many steps; the end of an epoch is the beginning of the next one."""
@@ -76,7 +76,8 @@ class BatchPlan:
 
     def order(self, epoch: int) -> list[int]:
         """The permutation of the rows in this epoch."""
-        return self._shuffled(epoch, self._start.seed if epoch == self._start.epoch else self.seed)
+        order: list[int] = self._shuffled(epoch, self._start.seed if epoch == self._start.epoch else self.seed).tolist()
+        return order
 
     def ends_epoch(self, step: int) -> bool:
         """Whether an epoch is over after that step."""
@@ -119,11 +120,11 @@ class BatchPlan:
         """Of the epoch in which these batches began."""
         return math.ceil((self.rows - self._start.row) / self.effective_rows)
 
-    def _shuffled(self, epoch: int, seed: int | None) -> list[int]:
+    def _shuffled(self, epoch: int, seed: int | None) -> torch.Tensor:
         if seed is None:
-            return list(range(self.rows))
+            return torch.arange(self.rows)
         generator = torch.Generator().manual_seed(seed_of(seed, epoch))
-        return torch.randperm(self.rows, generator=generator).tolist()
+        return torch.randperm(self.rows, generator=generator)
 
 
 def seed_of(seed: int, count: int) -> int:

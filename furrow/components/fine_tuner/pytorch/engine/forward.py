@@ -27,8 +27,9 @@ class States:
     """Asked only by who wants it: a classifier has no output embedding."""
 
     def summed_nll(self) -> torch.Tensor:
-        """Sum of -log p over all learned tokens, in nats: a scalar in float32."""
-        return head.summed_nll(self.hidden[self.layout.sources], self.of_head(), self.layout.targets)
+        """Sum of -log p over all learned tokens, each times its weight, in nats: a scalar in float32."""
+        layout = self.layout
+        return head.summed_nll(self.hidden[layout.sources], self.of_head(), layout.targets, layout.weights)
 
     def token_logps(self) -> tuple[torch.Tensor, torch.Tensor]:
         """(log p of every learned token [n], the number of its sequence [n]), in the order of the sequences."""

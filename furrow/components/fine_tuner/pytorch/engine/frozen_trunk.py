@@ -13,10 +13,11 @@ from __future__ import annotations
 import array
 import contextlib
 import hashlib
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -35,7 +36,7 @@ class FrozenTrunk:
     depth: int
     kept: ActivationFile | None = None
     """Where results are kept; None computes them each time."""
-    seen_again: Set[bytes] = frozenset()
+    seen_again: Container[bytes] = frozenset()
     """Texts that are worth keeping, by `key_of`."""
     computed_tokens: int = field(default=0, init=False)
     """Tokens that went through the frozen layers so far."""
@@ -84,7 +85,7 @@ class FrozenTrunk:
         return entering
 
     def _keep(self, keys: Sequence[bytes], layout: Layout, computed: Tensor) -> None:
-        if self.kept is not None and not self.seen_again.isdisjoint(keys):  # else spare the way from the device
+        if self.kept is not None and any(key in self.seen_again for key in keys):  # else spare the way from the device
             pieces = zip(keys, layout.pieces, _pieces(layout, computed.cpu()), strict=True)
             for key, (_, first, _), rows in pieces:
                 if key in self.seen_again:
@@ -125,13 +126,39 @@ def key_of(ids: Sequence[int]) -> bytes:
     return hashlib.blake2b(array.array("q", ids).tobytes(), digest_size=16).digest()
 
 
-def texts_of(rows: Sequence[AnyExample]) -> tuple[set[bytes], int]:
+class Texts(Container[bytes]):
+    """A set of keys in 8 bytes each: with a billion of them, one text in 20 billion is taken for one of them."""
+
+    def __init__(self, keys: np.ndarray) -> None:
+        self._keys = keys
+        """The first 64 bits of each, ascending."""
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def __contains__(self, key: object) -> bool:
+        if not isinstance(key, bytes):
+            return False
+        beginning = _beginning_of_key(key)
+        at = int(np.searchsorted(self._keys, np.uint64(beginning)))
+        return at < len(self._keys) and int(self._keys[at]) == beginning
+
+
+def _beginning_of_key(key: bytes) -> int:
+    return int.from_bytes(key[:8], "little")
+
+
+def texts_of(rows: Iterable[AnyExample]) -> tuple[Texts, int]:
     """(keys of the texts that go through the model whenever these rows do, tokens that are to be kept of them).
 
     Of sequences that begin in common (`Forward` computes that beginning once), the beginning is a text of its own.
     """
-    keys: set[bytes] = set()
-    tokens = 0
+    keys, tokens = array.array("Q"), array.array("Q")
+
+    def add(key: bytes, own: int) -> None:
+        keys.append(_beginning_of_key(key))
+        tokens.append(own)
+
     for row in rows:
         groups: list[Sequence[Example]] = [row.sequences]
         if isinstance(row, Packed):
@@ -145,12 +172,12 @@ def texts_of(rows: Sequence[AnyExample]) -> tuple[set[bytes], int]:
                 *((one, shared) for one in beginning),
                 *((one, len(one.input_ids) - shared) for one in group),
             ]:
-                key = key_of(sequence.input_ids)
-                tokens += own if key not in keys else 0
-                keys.add(key)
+                add(key_of(sequence.input_ids), own)
         if isinstance(row, Pair | Classified):  # a head reads them without the padding at their end (`last_token`)
-            keys.update(key_of(_without_last_run(one).input_ids) for one in row.sequences)
-    return keys, tokens
+            for one in row.sequences:
+                add(key_of(_without_last_run(one).input_ids), 0)
+    found, first = np.unique(np.array(keys, dtype=np.uint64), return_index=True)
+    return Texts(found), int(np.array(tokens)[first].sum())
 
 
 def _without_last_run(sequence: Example) -> Example:

@@ -113,13 +113,16 @@ def _explains(head: Head, model: Any) -> bool:
     return torch.allclose(logits, expected, rtol=0, atol=2e-2 * largest)
 
 
-def summed_nll(hidden: Tensor, head: Head, targets: Tensor) -> Tensor:
-    """Σ −log p(target) over all rows in nats: a scalar in fp32. `hidden` is [N, d], `targets` [N]."""
+def summed_nll(hidden: Tensor, head: Head, targets: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Σ −w log p(target) over all rows in nats: a scalar in fp32. `hidden` is [N, d], `targets` [N], `weights` [N] in
+    fp32; without them every w is 1."""
     linear = head.linear()
     if linear is None:
         return sum(
             (
                 _chunk_nll(head, hidden[rows], targets[rows], "sum")
+                if weights is None
+                else (_chunk_nll(head, hidden[rows], targets[rows], "none") * weights[rows]).sum()
                 for rows in _chunks(len(hidden), _vocabulary(head.module))
             ),
             start=hidden.new_zeros((), dtype=torch.float32),
@@ -127,7 +130,7 @@ def summed_nll(hidden: Tensor, head: Head, targets: Tensor) -> Tensor:
     work = _product_dtype(hidden, linear.weight)
     with torch.autocast(hidden.device.type, enabled=False):
         return _SummedNLL.apply(  # type: ignore[no-any-return, no-untyped-call]
-            hidden, linear.weight, linear.bias, targets, head, work, torch.is_grad_enabled()
+            hidden, linear.weight, linear.bias, targets, head, work, torch.is_grad_enabled(), weights
         )
 
 
@@ -174,14 +177,17 @@ class _SummedNLL(torch.autograd.Function):
         head: Head,
         work: torch.dtype,
         grad: bool,
+        weights: Tensor | None,
     ) -> Tensor:
         d_hidden, d_weight, d_bias = _room(ctx.needs_input_grad, hidden, weight, bias) if grad else (None, None, None)
         cast_weight, total = weight.to(work), torch.zeros((), dtype=torch.float32, device=hidden.device)
         for rows in _chunks(len(hidden), len(weight)):
             part = hidden[rows].to(work)
             logps, d_logits = _logps(part, cast_weight, bias, targets[rows], head, gradient=grad)
-            total -= logps.sum()
+            total -= logps.sum() if weights is None else (logps * weights[rows]).sum()
             if d_logits is not None:
+                if weights is not None:
+                    d_logits.mul_(weights[rows, None])
                 _accumulate(d_logits.neg_(), part, cast_weight, rows, d_hidden, d_weight, d_bias)
         ctx.gradients = (d_hidden, d_weight, d_bias)
         ctx.dtypes = (weight.dtype, None if bias is None else bias.dtype)
@@ -197,7 +203,7 @@ class _SummedNLL(torch.autograd.Function):
             None if d_hidden is None else d_hidden.mul_(incoming),
             None if d_weight is None else d_weight.mul_(incoming).to(ctx.dtypes[0]),
             None if d_bias is None else d_bias.mul_(incoming).to(ctx.dtypes[1]),
-            *[None] * 4,
+            *[None] * 5,
         )
 
 

@@ -47,6 +47,8 @@ class Layout:
     """Of a flat layout."""
     attention_mask: torch.Tensor | None = None
     """Of a padded layout: 1 where a token is."""
+    weights: torch.Tensor | None = None
+    """How much `targets[n]` counts; None: each as much as another."""
 
     @property
     def sequences(self) -> int:
@@ -60,6 +62,8 @@ class _Targets:
     owners: list[int] = field(default_factory=list)
     last: list[int] = field(default_factory=list)
     learned: list[int] = field(default_factory=list)
+    weights: list[float] = field(default_factory=list)
+    weighted: bool = False
 
     def add(self, example: Example, place: Sequence[int]) -> None:
         """`place[i]` is where token i of the sequence lies. A first token is not predicted."""
@@ -69,11 +73,18 @@ class _Targets:
                 self.sources.append(place[position - 1])
                 self.targets.append(example.input_ids[position])
                 self.owners.append(owner)
+                self.weights.append(1.0 if example.weights is None else example.weights[position])
+        self.weighted |= example.weights is not None
         self.last.append(place[-1])
         self.learned.append(sum(example.learned[1:]))
 
     def tensors(self, device: torch.device) -> dict[str, Any]:
-        return {name: torch.tensor(values, dtype=torch.long, device=device) for name, values in vars(self).items()}
+        found = dict(vars(self))
+        weights = found.pop("weights") if found.pop("weighted") else None
+        return {
+            "weights": None if weights is None else torch.tensor(weights, dtype=torch.float32, device=device),
+            **{name: torch.tensor(values, dtype=torch.long, device=device) for name, values in found.items()},
+        }
 
 
 def flat(groups: Groups, device: torch.device) -> Layout:

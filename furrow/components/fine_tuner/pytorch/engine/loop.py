@@ -36,7 +36,7 @@ from furrow.components.fine_tuner.pytorch.objectives import Objective, Share
 from furrow.components.fine_tuner.pytorch.optimizing.schedules import set_schedule
 from furrow.components.fine_tuner.pytorch.training_args import TrainingArgsConfig
 from furrow.components.interruption import GivenUp, StopRequest
-from furrow.components.records import AnyExample, learned_tokens, total_tokens
+from furrow.components.records import AnyExample, learned_tokens, learned_weight, total_tokens
 
 Found = TypeVar("Found")
 
@@ -84,7 +84,7 @@ class TrainingLoop:
     whole: bool = True
     """Whether weights, optimiser and figures are those after that step: not while an update is made."""
     total_loss: float = 0.0
-    total_learned: int = 0
+    total_learned: float = 0
     first_budget: int = field(init=False)
     """Tokens of a micro-batch when the run began, before any memory ran out."""
     numbers: Numbers = field(init=False)
@@ -112,8 +112,8 @@ class TrainingLoop:
 
     @property
     def train_loss(self) -> float:
-        """Mean loss of the training so far, over what the loss is a mean of: learned tokens, or rows."""
-        return self.total_loss / max(self.total_learned, 1)
+        """Mean loss of the training so far, over what the loss is a mean of: learned tokens by weight, or rows."""
+        return self.total_loss / (self.total_learned or 1)
 
     def run(self) -> None:
         """All steps that are left, or as many as `after_step` and `stop` allow."""
@@ -126,7 +126,7 @@ class TrainingLoop:
             self.step = step
             self.owes = True
             if ended is not None:
-                weight = ended.learned_tokens if self.objective.has_perplexity else len(batch)
+                weight = learned_weight(batch) if self.objective.has_perplexity else len(batch)
                 self.total_loss += ended.loss * weight
                 self.total_learned += weight
             self.whole = True

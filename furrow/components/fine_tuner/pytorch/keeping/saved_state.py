@@ -14,6 +14,7 @@ from furrow.components.disk.checkpoint_folder import name_of
 from furrow.components.errors import FurrowError
 
 _Count = Annotated[int, Field(ge=0, le=10**12)]
+_Sum = Annotated[float, Field(ge=0, le=10**12, allow_inf_nan=False)]
 _Size = Annotated[int, Field(ge=1, le=10**12)]
 _LARGEST = 256_000_000
 """Bytes; the patterns of batches that were skipped are the only part that grows."""
@@ -61,7 +62,7 @@ class _Stopping(_Saved):
 class _State(_Saved):
     step: _Count
     total_loss: float
-    total_learned: _Count
+    total_learned: _Count | _Sum
     micro_batch_tokens: _Size
     optimizer: dict[str, Any]
     scaler: dict[str, float | int] | None

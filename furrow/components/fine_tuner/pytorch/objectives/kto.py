@@ -16,6 +16,7 @@ from furrow.components.fine_tuner.pytorch.objectives import Share
 from furrow.components.fine_tuner.pytorch.objectives.preference_losses import kto_loss
 from furrow.components.fine_tuner.pytorch.objectives.reference import Reference, answer_logps
 from furrow.components.records import AnyExample, Judged
+from furrow.components.stored.views import Chained, Unrelated
 
 _LEAST, _MOST = 0.95, 1.4
 """Of weight times number, desirable by undesirable: the paper's 1 to 4/3, and a little more to either side, since a
@@ -45,10 +46,10 @@ class Kto:
     _reference: Reference = field(default_factory=Reference)
 
     def prepare(self, examples: Sequence[AnyExample], forward: Forward, emit: Emit) -> None:
-        judged = cast(Sequence[Judged], examples)
-        if warning := self._imbalance(sum(row.desirable for row in judged), len(judged)):
+        desirable = sum(cast(Judged, row).desirable for row in examples)
+        if warning := self._imbalance(desirable, len(examples)):
             emit(warning)
-        self._reference.measure([*judged, *(row.unrelated for row in judged)], forward, emit)
+        self._reference.measure(Chained(examples, Unrelated(examples)), forward, emit)
 
     def _imbalance(self, desirable: int, rows: int) -> Warned | None:
         """What there is to say where one kind of answers outweighs the other; within 1 : 1 and 4 : 3, nothing."""
@@ -69,7 +70,7 @@ class Kto:
         )
 
     def context(self, batch: Sequence[AnyExample], forward: Forward) -> Batch:
-        unrelated = [row.unrelated for row in cast(Sequence[Judged], batch)]
+        unrelated = Unrelated(batch)
         with evaluating(forward.model):
             logps = answer_logps(unrelated, forward)
         drift = (logps - self._reference.of(unrelated, logps)).mean().clamp(min=0)

@@ -102,7 +102,7 @@ class Orpo:
 
     def context(self, batch: Sequence[AnyExample], forward: Forward) -> tuple[int, int]:
         """(pairs, tokens of chosen answers) of the effective batch."""
-        return len(batch), learned_tokens([pair.chosen for pair in cast(Sequence[Pair], batch)])
+        return len(batch), learned_tokens(pair.chosen for pair in cast(Sequence[Pair], batch))
 
     def share(self, micro: Sequence[AnyExample], forward: Forward, context: tuple[int, int]) -> Share:
         pairs, tokens = context

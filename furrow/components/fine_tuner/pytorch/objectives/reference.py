@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import array
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
 
+import numpy as np
 import torch
 
 from furrow.components.events import Emit, Progressed
@@ -19,43 +22,62 @@ class Reference:
     """What the model gave each answer before the first step. With an adapter that begins at nothing (lora) that is the
     model with its adapter switched off; with one that goes on from an earlier run, it is that run's result.
 
-    Only the numbers are kept: full fine-tuning needs no second copy of the weights.
+    Only the numbers are kept, 16 bytes for each: full fine-tuning needs no second copy of the weights, and rows that
+    lie on disk stay there. An answer is known by what it says.
     """
 
     def __init__(self) -> None:
-        self._logps: dict[int, float] = {}
-        self._rows: list[AnyExample] = []  # held, so that no other object takes the id of one of their sequences
+        self._keys, self._logps = np.zeros(0, np.uint64), np.zeros(0)
 
     def measure(self, rows: Sequence[AnyExample], forward: Forward, emit: Emit) -> None:
-        self._rows += rows
+        keys, found = array.array("Q"), array.array("d")
         done = 0
-        for piece, logps in _measured(rows, forward):
-            sequences = [sequence for row in piece for sequence in row.sequences]
-            self._logps.update(zip(map(id, sequences), logps.tolist(), strict=True))
+        for _, piece, logps in _measured(rows, forward):
+            keys.extend(_key_of(sequence) for row in piece for sequence in row.sequences)
+            found.extend(logps.tolist())
             done += len(piece)
             emit(Progressed(stage=STAGE, done=done, total=len(rows)))
+        every = np.concatenate([self._keys, np.array(keys, dtype=np.uint64)])
+        self._keys, first = np.unique(every, return_index=True)
+        self._logps = np.concatenate([self._logps, np.array(found)])[first]
 
-    def of(self, sequences: Sequence[Example], like: torch.Tensor) -> torch.Tensor:
+    def of(self, sequences: Iterable[AnyExample], like: torch.Tensor) -> torch.Tensor:
         """[sequences], on the device of `like` and in its number type."""
-        return like.new_tensor([self._logps[id(sequence)] for sequence in sequences])
+        keys = np.array([_key_of(one) for row in sequences for one in row.sequences], dtype=np.uint64)
+        at = np.searchsorted(self._keys, keys)
+        assert (self._keys[np.minimum(at, len(self._keys) - 1)] == keys).all(), "an answer that was not measured"
+        return like.new_tensor(self._logps[at].tolist())
 
 
-def answer_logps(sequences: Sequence[Example], forward: Forward) -> torch.Tensor:
+def answer_logps(sequences: Sequence[AnyExample], forward: Forward) -> torch.Tensor:
     """Sum of log p over the learned tokens of each, in their order: [sequences]."""
-    found: dict[int, torch.Tensor] = {}
-    for piece, logps in _measured(sequences, forward):
-        found.update(zip(map(id, piece), logps.unbind(), strict=True))
-    return torch.stack([found[id(sequence)] for sequence in sequences])
+    found: torch.Tensor | None = None
+    for places, _, logps in _measured(sequences, forward):
+        found = logps.new_empty(len(sequences)) if found is None else found
+        found[torch.from_numpy(places).to(logps.device)] = logps
+    assert found is not None
+    return found
+
+
+def _key_of(sequence: Example) -> int:
+    """64 bits of what it says and which of it is learned: with a billion answers, the odds that two of them are taken
+    for one are 1 in 37."""
+    said = array.array("q", sequence.input_ids).tobytes() + bytes(sequence.learned)
+    return int.from_bytes(hashlib.blake2b(said, digest_size=8).digest(), "little")
 
 
 @torch.no_grad()
-def _measured(rows: Sequence[AnyExample], forward: Forward) -> Iterator[tuple[Sequence[AnyExample], torch.Tensor]]:
-    """Pieces of the rows, each with the log-probabilities of its sequences. Where memory has no room for a piece, the
-    budget is halved and what is left is cut anew. Raises FurrowError where one row alone is too much."""
+def _measured(
+    rows: Sequence[AnyExample], forward: Forward
+) -> Iterator[tuple[np.ndarray, Sequence[AnyExample], torch.Tensor]]:
+    """Pieces of the rows (their places among them, and they themselves), each with the log-probabilities of its
+    sequences. Where memory has no room for a piece, the budget is halved and what is left is cut anew. Raises
+    FurrowError where one row alone is too much."""
     budget = forward.budget
     waiting = cut(rows, budget.tokens, forward.tokens_of)
-    while waiting:
-        piece = waiting.pop()  # the longest rows first: what does not fit shows at once
+    left = len(waiting)
+    while left:
+        piece = waiting[left - 1]  # the longest rows first: what does not fit shows at once
         try:
             logps = forward([row.sequences for row in piece]).sequence_logps()
         except (RuntimeError, MemoryError) as error:
@@ -66,8 +88,10 @@ def _measured(rows: Sequence[AnyExample], forward: Forward) -> Iterator[tuple[Se
                 raise budget.too_much(piece[-1], tried, "without gradients", reason_of(error)) from error
             reason = reason_of(error)
         else:
-            yield piece, logps
+            yield waiting.places(left - 1), piece, logps
+            left -= 1
             continue
         free_unused(forward.device)
         budget.halve(tried, reason)
-        waiting = cut([row for left in [*waiting, piece] for row in left], budget.tokens, forward.tokens_of)
+        waiting = waiting.cut_again(left, budget.tokens, forward.tokens_of)
+        left = len(waiting)
