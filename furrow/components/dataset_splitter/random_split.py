@@ -1,25 +1,14 @@
-"""A seeded split in which a row's side hangs on what the row says, not on where it stands."""
+"""Seeded splits in which a row's side hangs on what it says, or on its group, not on where it stands."""
 
 from __future__ import annotations
 
-import hashlib
-from collections import Counter
 from collections.abc import Sequence
-from typing import Annotated
 
-from pydantic import Field
+import numpy as np
 
-from furrow.components.config import Config
-from furrow.components.fingerprint import fingerprint
+from furrow.components.dataset_splitter.settings import GroupedConfig, RandomSplitConfig
+from furrow.components.dataset_splitter.units import Units, keys_of, numbers, taken, units
 from furrow.components.records import Row
-from furrow.components.registry import Component
-
-
-class RandomSplitConfig(Config):
-    """Which of the many random splits."""
-
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = 42
-    """Another seed is another split; the same seed and rows are always the same one."""
 
 
 class RandomSplitter:
@@ -32,34 +21,28 @@ class RandomSplitter:
     def __init__(self, config: RandomSplitConfig) -> None:
         self._seed = config.seed
 
-    def split(self, rows: Sequence[Row], eval_share: float) -> tuple[list[Row], list[Row]]:
-        """(train, eval) in the order of the file; eval has round(share * rows) rows, at least one where share > 0 and
-        there are two distinct rows, and never all of them. Equal rows go together: where a group of them is larger
-        than what is missing, the next in rank is taken instead."""
-        prints = [fingerprint(row) for row in rows]
-        chosen = self._chosen(Counter(prints), eval_share, len(rows))
-        train = [row for row, print_ in zip(rows, prints, strict=True) if print_ not in chosen]
-        evaluation = [row for row, print_ in zip(rows, prints, strict=True) if print_ in chosen]
-        return train, evaluation
-
-    def _chosen(self, copies: Counter[bytes], share: float, total: int) -> set[bytes]:
-        if share <= 0 or len(copies) < 2:
-            return set()
-        missing = max(1, int(share * total + 0.5))
-        ranked = sorted(copies, key=self._rank)
-        chosen: set[bytes] = set()
-        for print_ in ranked[:-1]:  # the last in rank is always learned
-            if copies[print_] <= missing:
-                chosen.add(print_)
-                missing -= copies[print_]
-        return chosen or {min(ranked, key=lambda print_: copies[print_])}
-
-    def _rank(self, print_: bytes) -> bytes:
-        return hashlib.blake2b(print_, key=self._seed.to_bytes(8, "big"), digest_size=16).digest()
+    def evaluated(self, rows: Sequence[Row], prints: Sequence[bytes], eval_share: float) -> list[int]:
+        """round(share * rows) of them, at least one where share > 0 and there are two distinct rows, and never all of
+        them. Equal rows go together: where there are more of them than are missing, the next in rank is taken."""
+        return _first_in_rank(units(prints), self._seed, eval_share)
 
 
-COMPONENT = Component(
-    summary="a seeded random split that keeps equal rows together",
-    config=RandomSplitConfig,
-    factory="furrow.components.dataset_splitter.random_split:RandomSplitter",
-)
+class GroupedSplitter:
+    """The same with groups: whole ones are evaluated on, so that a model cannot score by knowing the group."""
+
+    def __init__(self, config: GroupedConfig) -> None:
+        self._config = config
+
+    def evaluated(self, rows: Sequence[Row], prints: Sequence[bytes], eval_share: float) -> list[int]:
+        """As many whole groups as fit into the share; the smallest one where none does."""
+        return _first_in_rank(units(keys_of(rows, self._config.by)), self._config.seed, eval_share)
+
+
+def _first_in_rank(together: Units, seed: int, share: float) -> list[int]:
+    if share <= 0 or len(together) < 2:
+        return []
+    order = np.argsort(together.lots(seed), kind="stable")
+    chosen = taken(order, together.sizes, max(1, int(share * len(together.of_row) + 0.5)))
+    if not len(chosen):
+        chosen = order[[np.argmin(together.sizes[order])]]
+    return numbers(chosen, together)
