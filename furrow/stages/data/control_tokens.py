@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 from furrow.components.errors import several
 from furrow.components.events import Warned, listed
+from furrow.components.plural import plural
 from furrow.components.records import Row
 from furrow.components.tokens import control_tokens
+from furrow.stages.data.places import Places
+
+WELL_KNOWN = frozenset(
+    {
+        *("<|im_start|>", "<|im_end|>", "<|endoftext|>", "<|end|>", "<|system|>", "<|user|>", "<|assistant|>"),
+        *("<|begin_of_text|>", "<|end_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"),
+        *("<start_of_turn>", "<end_of_turn>", "[INST]", "[/INST]", "<<SYS>>", "<</SYS>>", "</s>"),
+    }
+)
+"""Those of the usual chat models, where the tokenizer is not here."""
 
 
 def forged_turns(rows: Iterable[Row], tokenizer: Any) -> Warned | None:
@@ -19,19 +30,27 @@ def forged_turns(rows: Iterable[Row], tokenizer: Any) -> Warned | None:
     tokenizer cannot tell those from the ones within it; data that is rendered already (an answer that ends with `</s>`)
     looks the same as data that forges a turn, so that the person who knows which it is has to decide.
     """
-    names = control_tokens(tokenizer)
-    if not names:
-        return None
-    pattern = re.compile("|".join(map(re.escape, sorted(names, key=len, reverse=True))))
-    found = [(row.where, name) for row in rows if (name := _first(row.columns, pattern)) is not None]
+    found, names = Places(), set[str]()
+    for where, name in holding(rows, control_tokens(tokenizer)):
+        found.add(where)
+        names.add(name)
     if not found:
         return None
-    which = several(sorted({name for _, name in found}))
+    which = several(sorted(names))
     return Warned(
-        message=f"{len(found):,} rows hold text that the tokenizer reads as a control token ({which}): "
-        + listed([where for where, _ in found]),
+        message=f"{plural(len(found), 'row holds', 'rows hold')} text that the tokenizer reads as a "
+        f"control token ({which}): {listed(found)}",
         remedy="it ends or begins a turn in the middle of a text; take it out of the data unless that is meant",
     )
+
+
+def holding(rows: Iterable[Row], names: Collection[str]) -> Iterator[tuple[str, str]]:
+    """(`file:line`, name) of each row that has one of these names in a text, the first one."""
+    if names:
+        pattern = re.compile("|".join(map(re.escape, sorted(names, key=len, reverse=True))))
+        for row in rows:
+            if (name := _first(row.columns, pattern)) is not None:
+                yield row.where, name
 
 
 def _first(value: Any, pattern: re.Pattern[str]) -> str | None:

@@ -45,7 +45,7 @@ def test_a_dry_run_and_setup_warn_of_them(furrow, strategy_file, tmp_path):
     file = strategy_file()
     with (tmp_path / "qa.jsonl").open("a") as data:
         data.write(json.dumps({"prompt": f"Hello {FORGED}", "completion": "x"}) + "\n")
-    told = "1 rows hold text that the tokenizer reads as a control token (<|end|>)"
+    told = "1 row holds text that the tokenizer reads as a control token (<|end|>)"
     shown = furrow("train", "--strategy-file", file, "--strategy", "tiny", "--dry-run")
     assert told in shown.out and "qa.jsonl:13" in shown.out
     assert told in furrow("setup", file, "--strategy", "tiny", "--verify-only").out

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from furrow.components.records import Row
-from furrow.stages.data.quality import flaw
+from furrow.stages.data.quality.rules import Rules
 
 ANSWER = "Sow carrots in April, two centimetres deep, and thin them to five."
 
@@ -40,7 +40,8 @@ ANSWER = "Sow carrots in April, two centimetres deep, and thin them to five."
     ],
 )
 def test_a_row_not_worth_learning_has_a_reason(columns, reason):
-    assert re.search(reason, flaw(Row(columns, "data:1")) or "kept")
+    found = Rules().flaw(Row(columns, "data:1"))
+    assert found is not None and re.search(reason, found.reason)
 
 
 @pytest.mark.parametrize(
@@ -60,4 +61,4 @@ def test_a_row_not_worth_learning_has_a_reason(columns, reason):
     ],
 )
 def test_short_foreign_and_ordinary_answers_are_kept(answer):
-    assert flaw(Row({"prompt": "q", "completion": answer}, "data:1")) is None
+    assert Rules().flaw(Row({"prompt": "q", "completion": answer}, "data:1")) is None
