@@ -1,4 +1,4 @@
-"""The part of Ollama's HTTP API that Furrow speaks, over urllib: blobs, create, show, generate.
+"""The part of Ollama's HTTP API that Furrow speaks, over urllib: blobs, create, show, generate, chat.
 
 Source: Ollama's server/routes.go and api/types.go (v0.33). Answers that stream are NDJSON, one object a line; an error
 can come inside a stream that began with status 200.
@@ -110,6 +110,18 @@ class OllamaApi:
             if piece := answer.get("response"):
                 yield str(piece)
             if answer.get("done"):
+                return
+        raise OllamaRefusal("nothing more, before the answer was done", 200)
+
+    def chat(self, body: dict[str, Any]) -> Iterator[tuple[str, str]]:
+        """Answer, as `POST /api/chat` takes it: pieces as they come, with the last one the reason for its end."""
+        for answer in self._stream("/api/chat", body):
+            message = answer.get("message")
+            piece = str(message.get("content") or "") if isinstance(message, dict) else ""
+            reason = str(answer.get("done_reason") or "stop") if answer.get("done") else ""
+            if piece or reason:
+                yield piece, reason
+            if reason:
                 return
         raise OllamaRefusal("nothing more, before the answer was done", 200)
 

@@ -41,8 +41,8 @@ HIDDEN = "(hidden: it looks like a secret)"
 
 
 def is_secret_name(name: str) -> bool:
-    """Whether a variable of that name holds a secret."""
-    return _NAME.search(name) is not None and name not in ("PWD", "OLDPWD")
+    """Whether a variable of that name holds a secret. LAB_API_KEY_HOST holds the name of a host."""
+    return _NAME.search(name) is not None and name not in ("PWD", "OLDPWD") and not name.upper().endswith("_HOST")
 
 
 def holds_secret(text: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from pathlib import Path
@@ -16,6 +17,7 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_token
 from furrow.components.errors import FurrowError, RequestError
 from furrow.components.exporter import ExportRequest
 from furrow.components.generation import GenerationConfig
+from furrow.components.model_app import CutOff
 from furrow.components.model_app.llama_cpp.app import LlamaCppApp, free_cores
 from furrow.components.model_app.llama_cpp.component import COMPONENT, LlamaCppConfig
 from furrow.components.model_app.llama_cpp.find_gguf import find_gguf
@@ -167,6 +169,21 @@ def test_a_token_of_more_than_32_bytes_keeps_them_all(served, reference):
 def test_an_answer_has_as_many_tokens_as_allowed_and_no_more(app, reference):
     answers = ["".join(app.answer("a", GenerationConfig(max_new_tokens=new), [])) for new in (1, 5, 20)]
     assert answers == [decoded(reference, by_transformers(reference, "a", new)) for new in (1, 5, 20)]
+
+
+def test_a_conversation_is_rendered_by_the_template_that_the_gguf_brings(app, reference):
+    greedy = GenerationConfig(max_new_tokens=40)
+    said = []
+    with contextlib.suppress(CutOff):
+        said += app.chat([{"role": "user", "content": "leeks?"}], greedy)
+    assert said and "".join(said) == decoded(reference, by_transformers(reference, "<|user|>leeks?<|end|>", 40))
+
+
+def test_a_conversation_says_whether_it_came_to_its_end(app, reference):
+    leeks = [{"role": "user", "content": "leeks?"}]
+    pieces = app.chat(leeks, GenerationConfig(max_new_tokens=3))
+    with pytest.raises(CutOff, match="3 tokens"):
+        list(pieces)
 
 
 def test_a_stop_text_that_straddles_tokens_ends_the_answer(app):

@@ -8,6 +8,7 @@ import pytest
 
 from furrow.components.errors import FurrowError, RequestError
 from furrow.components.generation import GenerationConfig
+from furrow.components.model_app import CutOff
 from furrow.components.model_app.ollama.app import OllamaApp
 from furrow.components.model_app.ollama.component import COMPONENT, OllamaAppConfig
 from furrow.components.models.folder import ModelFolder
@@ -90,6 +91,29 @@ def test_an_empty_prompt_is_refused_because_the_server_would_only_load_the_model
     with pytest.raises(RequestError, match="empty"):
         list(app().answer("", GenerationConfig(), []))
     assert garden.generated == []
+
+
+def test_a_conversation_is_rendered_by_ollama(garden):
+    messages = [{"role": "user", "content": "Leeks?"}]
+    assert "".join(app().chat(messages, GenerationConfig(max_new_tokens=9, seed=7))) == "In March."
+    [request] = garden.generated
+    assert garden.requests == [("POST", "/api/chat")]
+    assert request["messages"] == messages
+    assert request["options"]["num_predict"] == 9 and request["options"]["seed"] == 7
+    assert request["think"] is False and "raw" not in request
+
+
+def test_a_conversation_that_max_new_tokens_ended_is_told_from_one_that_ended(garden):
+    garden.done_reason = "length"
+    pieces = app().chat([{"role": "user", "content": "Leeks?"}], GenerationConfig())
+    assert [next(pieces), next(pieces), next(pieces)] == ["In ", "March", "."]
+    with pytest.raises(CutOff):
+        list(pieces)
+
+
+def test_a_conversation_with_an_unknown_model_is_answered_with_the_command_that_makes_it(ollama):
+    with pytest.raises(RequestError, match="garden"):
+        list(app().chat([{"role": "user", "content": "Leeks?"}], GenerationConfig()))
 
 
 def test_setup_warns_when_no_server_answers(no_ollama):

@@ -8,11 +8,14 @@ from collections.abc import Iterator, Sequence
 
 from furrow.components.errors import RequestError
 from furrow.components.generation import GenerationConfig
+from furrow.components.model_app import CutOff
 from furrow.components.model_app.llama_cpp.component import LlamaCppConfig
 from furrow.components.model_app.llama_cpp.find_gguf import find_gguf
 from furrow.components.model_app.llama_cpp.model import LlamaModel
 from furrow.components.model_app.llama_cpp.sampling import Sampler
+from furrow.components.model_app.own_template import own_template
 from furrow.components.models.served import Served
+from furrow.components.prompt_template import Message
 from furrow.components.stopping import cut_at_stops
 
 
@@ -30,7 +33,17 @@ class LlamaCppApp:
         ends = {token for text in stop if (token := self._model.control_token(text)) is not None}
         return cut_at_stops(self._pieces(prompt, generation, ends), stop)
 
-    def _pieces(self, prompt: str, generation: GenerationConfig, ends: set[int]) -> Iterator[str]:
+    def chat(self, messages: Sequence[Message], generation: GenerationConfig) -> Iterator[str]:
+        """See `ChatApp`, by the template that the GGUF brings."""
+        template = own_template(self._model)
+        stop = [*template.stop_sequences, *filter(None, [template.end_of_turn()])]
+        ends = {token for text in stop if (token := self._model.control_token(text)) is not None}
+        return cut_at_stops(self._pieces(template.prompt(messages), generation, ends, whole=True), stop)
+
+    def _pieces(
+        self, prompt: str, generation: GenerationConfig, ends: set[int], *, whole: bool = False
+    ) -> Iterator[str]:
+        """`whole`: raises CutOff behind the last piece where the answer is not at its end there."""
         tokens = self._model.tokenize(prompt)
         new = min(generation.max_new_tokens, self._limit - len(tokens))
         if not tokens or new < 1:
@@ -41,6 +54,7 @@ class LlamaCppApp:
                 else "ask something",
             )
         sampler = Sampler(generation, tokens, self._model.vocabulary_size)
+        cut = False
         decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")  # a character may be cut by tokens
         with self._model.context(len(tokens) + new, self._threads) as context:
             for _ in range(new):
@@ -50,8 +64,12 @@ class LlamaCppApp:
                 if text := decoder.decode(self._model.piece(token)):
                     yield text
                 tokens = [token]
+            else:
+                cut = whole
         if rest := decoder.decode(b"", final=True):
             yield rest
+        if cut:
+            raise CutOff(generation)
 
 
 def free_cores() -> int:

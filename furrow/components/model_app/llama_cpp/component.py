@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import Field
 
 from furrow.components.checks import Check, check_package
-from furrow.components.config import Config
+from furrow.components.config import Config, Free
 from furrow.components.registry import Component
 
 
@@ -21,9 +21,14 @@ class LlamaCppConfig(Config):
     context: Annotated[int, Field(ge=0)] = 0
     """Most tokens that prompt and answer may have together; 0 takes the length that the model was trained for. Memory
     is taken for what an answer needs, not for the limit."""
-    threads: Annotated[int, Field(ge=0)] = 0
+    threads: Annotated[int, Field(ge=0), Free("answers are the same, to the last bits of the numbers")] = 0
     """CPU threads; 0 takes the cores that are free. Too many are far slower than too few: llama.cpp's threads spin, and
     two of them on cores that were busy fell from 900 to 10 tokens/s."""
+
+    @property
+    def lacks_own_model(self) -> str | None:
+        """What is missing for answering with a model that the strategy did not train."""
+        return None if self.gguf else "set gguf to the file of the model"
 
 
 def _checks(config: LlamaCppConfig) -> Iterable[Check]:

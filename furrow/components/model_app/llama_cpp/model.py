@@ -52,7 +52,7 @@ def _complaint() -> str:
 
 
 class LlamaModel:
-    """The weights and the vocabulary; contexts come and go with the answers."""
+    """The weights and the vocabulary; contexts come and go with the answers. Implements `TokenizerFacts`."""
 
     def __init__(self, path: Path, *, gpu: bool) -> None:
         """Raises FurrowError for a file that is not whole, or with llama.cpp's reason if it refuses it. `gpu`: on one,
@@ -68,6 +68,9 @@ class LlamaModel:
         self._vocabulary = llama_cpp.llama_model_get_vocab(self._model)
         self.vocabulary_size = int(llama_cpp.llama_vocab_n_tokens(self._vocabulary))
         self.trained_context = int(llama_cpp.llama_model_n_ctx_train(self._model))
+        self.chat_template = self._metadata("tokenizer.chat_template") or None
+        self.bos_token = self._token_text("bos_token_id")
+        self.eos_token = self._token_text("eos_token_id")
         self._nfc = self._metadata("tokenizer.ggml.pre") in _NFC_PRE_TOKENIZERS
 
     def tokenize(self, text: str) -> list[int]:
@@ -136,9 +139,21 @@ class LlamaModel:
         return list(tokens[:count])
 
     def _metadata(self, key: str) -> str:
-        buffer = ctypes.create_string_buffer(128)
+        """'' where there is none."""
+        size = llama_cpp.llama_model_meta_val_str(self._model, key.encode(), None, 0)
+        if size < 0:
+            return ""
+        buffer = ctypes.create_string_buffer(size + 1)
         llama_cpp.llama_model_meta_val_str(self._model, key.encode(), buffer, len(buffer))
         return buffer.value.decode(errors="replace")
+
+    def _token_text(self, key: str) -> str | None:
+        """How the token is written that the metadata name by its number."""
+        number = self._metadata(f"tokenizer.ggml.{key}")
+        if not number.isdecimal() or int(number) >= self.vocabulary_size:
+            return None
+        text = llama_cpp.llama_vocab_get_text(self._vocabulary, int(number))
+        return text.decode(errors="replace") if text else None
 
 
 class LlamaContext:

@@ -7,10 +7,12 @@ from collections.abc import Iterator, Sequence
 
 from furrow.components.errors import RequestError
 from furrow.components.generation import GenerationConfig
+from furrow.components.model_app import CutOff
 from furrow.components.model_app.ollama.component import OllamaAppConfig
 from furrow.components.models.served import Served
 from furrow.components.ollama_address import base_url
 from furrow.components.ollama_api import OllamaApi, OllamaRefusal, options
+from furrow.components.prompt_template import Message
 from furrow.components.stopping import cut_at_stops
 
 
@@ -25,6 +27,27 @@ class OllamaApp:
     def answer(self, prompt: str, generation: GenerationConfig, stop: Sequence[str]) -> Iterator[str]:
         """See `ModelApp`. Raises OllamaUnreachable or OllamaRefusal; RequestError if the server has no such model."""
         return cut_at_stops(self._pieces(prompt, generation, stop), stop)
+
+    def chat(self, messages: Sequence[Message], generation: GenerationConfig) -> Iterator[str]:
+        """See `ChatApp`; Ollama renders the messages by the model's own template."""
+        body = {
+            "model": self._model,
+            "messages": [dict(message) for message in messages],
+            "think": False,
+            "truncate": False,
+            "shift": False,
+            "options": options(generation, ()),
+            "stream": True,
+        }
+        try:
+            for piece, reason in self._api.chat(body):
+                yield piece
+                if reason == "length":
+                    raise CutOff(generation)
+        except OllamaRefusal as refusal:
+            if refusal.status != 404:
+                raise
+            raise self._unknown_model() from refusal
 
     def _pieces(self, prompt: str, generation: GenerationConfig, stop: Sequence[str]) -> Iterator[str]:
         if not prompt:

@@ -18,6 +18,11 @@ class OllamaAppConfig(Config):
     host: str | None = None
     """Where Ollama answers, `host:port` or a URL; default: OLLAMA_HOST, else 127.0.0.1:11434."""
 
+    @property
+    def lacks_own_model(self) -> str | None:
+        """What is missing for answering with a model that the strategy did not train."""
+        return None if self.model else "set model to what Ollama calls it"
+
 
 def _checks(config: OllamaAppConfig) -> Iterable[Check]:
     yield check_reachable(config.host)

@@ -10,6 +10,8 @@ from peft import PeftModel
 
 from furrow.components.errors import RequestError
 from furrow.components.generation import GenerationConfig
+from furrow.components.model_app import CutOff
+from furrow.components.model_app.own_template import own_template
 from furrow.components.model_app.transformers.component import TransformersAppConfig
 from furrow.components.model_app.transformers.device import device_of
 from furrow.components.model_app.transformers.judge import TransformersJudge
@@ -17,6 +19,7 @@ from furrow.components.model_app.transformers.sampling import next_token
 from furrow.components.models.loading import load_model
 from furrow.components.models.pretrained import load_tokenizer
 from furrow.components.models.served import Served
+from furrow.components.prompt_template import Message
 from furrow.components.stopping import cut_at_stops
 from furrow.components.tokens import answer_ends, prompt_ids, refuse_unknown_tokens
 
@@ -43,9 +46,19 @@ class TransformersApp:
         ends = answer_ends(self._tokenizer, self._model.generation_config.eos_token_id, stop)
         return cut_at_stops(self._pieces(prompt, generation, ends), stop)
 
+    def chat(self, messages: Sequence[Message], generation: GenerationConfig) -> Iterator[str]:
+        """See `ChatApp`, by the chat template of the tokenizer."""
+        template = own_template(self._tokenizer)
+        stop = [*template.stop_sequences, *filter(None, [template.end_of_turn()])]
+        ends = answer_ends(self._tokenizer, self._model.generation_config.eos_token_id, stop)
+        return cut_at_stops(self._pieces(template.prompt(messages), generation, ends, whole=True), stop)
+
     @torch.inference_mode()
-    def _pieces(self, prompt: str, generation: GenerationConfig, ends: set[int]) -> Iterator[str]:
-        """The text of the answer, as far as its bytes make whole characters."""
+    def _pieces(
+        self, prompt: str, generation: GenerationConfig, ends: set[int], *, whole: bool = False
+    ) -> Iterator[str]:
+        """The text of the answer, as far as its bytes make whole characters. `whole`: raises CutOff behind the last
+        piece where the answer is not at its end there."""
         ids = prompt_ids(self._tokenizer, prompt)
         refuse_unknown_tokens(self._inner, [ids])
         longest = getattr(self._model.config, "max_position_embeddings", None)
@@ -57,7 +70,7 @@ class TransformersApp:
         generator = torch.Generator(device="cpu").manual_seed(generation.seed)
         given = torch.tensor([ids], device=self._device)
         answer: list[int] = []
-        shown = ""
+        shown, cut = "", False
         output: Any = self._model(input_ids=given, use_cache=True)
         for number in range(generation.max_new_tokens):
             if number:
@@ -71,6 +84,10 @@ class TransformersApp:
             if not text.endswith("\N{REPLACEMENT CHARACTER}"):
                 yield text[len(shown) :]
                 shown = text
+        else:
+            cut = whole
         rest = self._tokenizer.decode(answer, skip_special_tokens=True, clean_up_tokenization_spaces=False)
         if len(rest) > len(shown):
             yield rest[len(shown) :]
+        if cut:
+            raise CutOff(generation)

@@ -12,6 +12,11 @@ class TransformersAppConfig(Config):
     adapter: bool = True
     """Answer with the model that the strategy trained; false answers with the base model alone."""
 
+    @property
+    def lacks_own_model(self) -> str | None:
+        """What is missing for answering with a model that the strategy did not train."""
+        return "set adapter to false, for the base model of the strategy" if self.adapter else None
+
 
 COMPONENT = Component(
     summary="answers with transformers, the base model or what was trained on it",

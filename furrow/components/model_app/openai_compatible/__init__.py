@@ -1,0 +1,1 @@
+"""Model app `openai_compatible`: a server answers that speaks OpenAI's HTTP interface."""
