@@ -7,6 +7,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from furrow.components.errors import RequestError
+from furrow.components.messages import json_kind
 from furrow.components.records import Row
 
 NUMBERING = frozenset({"id", "_id", "idx", "index", "uuid"})
@@ -17,8 +19,31 @@ _WRITTEN = json.JSONEncoder(sort_keys=True, ensure_ascii=True, separators=(",", 
 
 
 def canonical(row: Row) -> str:
-    """All that the row says, in one way of writing it: columns in the order of the alphabet, null counts as absent."""
-    return _WRITTEN({name: value for name, value in row.columns.items() if value is not None})
+    """All that the row says, in one way of writing it: columns in the order of the alphabet, null counts as absent.
+
+    Raises RequestError, with `file:line`, for a value that JSON does not have."""
+    try:
+        return _WRITTEN({name: value for name, value in row.columns.items() if value is not None})
+    except (TypeError, ValueError) as error:
+        raise no_json(row) from error
+
+
+def no_json(row: Row) -> RequestError:
+    """What is wrong with a row that could not be written: which of its columns holds what JSON does not have."""
+
+    def fits(value: Any) -> bool:
+        try:
+            json.dumps(value, sort_keys=True, allow_nan=False)
+        except (TypeError, ValueError):
+            return False
+        return True
+
+    wrong = (f"column {name!r} is {json_kind(value)}" for name, value in row.columns.items() if not fits(value))
+    return RequestError(
+        next(wrong, "the name of a column is no text") + ", which JSON does not have",
+        where=row.where,
+        remedy="the reader must give text, numbers, true or false, null, lists and objects",
+    )
 
 
 def fingerprint(row: Row, said: str | None = None) -> bytes:

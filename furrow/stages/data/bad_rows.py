@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import overload
 
 from furrow.components.dataset_reader import TEXT_KEPT, BadRow
 from furrow.components.disk.publish import publish_text
@@ -19,6 +20,8 @@ FILE = "bad_rows.jsonl"
 """In the run folder: what was set aside, one row a line."""
 MOST = 0.5
 """More than this share of the rows being bad is no data set with a few bad rows, but another file or another format."""
+JUDGED_AT = 10_000
+"""Rows after which that is judged for the first time: of those set aside memory keeps up to 1.5 kB each."""
 SHOWN = 5
 """Rows that the event lists, and an error that ends the run; the file has all."""
 _WHAT_KEPT = 500
@@ -59,10 +62,17 @@ class BadRows:
             raise error
         key = _key(row)
         if key not in self._rows:
-            self._rows[key] = self.add(BadRow(error.what, row.where, error.remedy, _as_text(row)))
+            self._rows[key] = self.add(BadRow(error.what, row.where, error.remedy, as_text(row)))
             if row.number < 0:
                 self._held.append(row)
 
+    def __contains__(self, row: Row) -> bool:
+        return _key(row) in self._rows
+
+    @overload
+    def without(self, rows: StoredRows) -> StoredRows: ...
+    @overload
+    def without(self, rows: Sequence[Row]) -> Sequence[Row]: ...
     def without(self, rows: Sequence[Row]) -> Sequence[Row]:
         """The rows that were not set aside. Raises RequestError where they are too few."""
         if not self._rows:
@@ -125,7 +135,8 @@ def _record(bad: BadRow) -> dict[str, str | int | None]:
     return {"file": file, "line": number, "why": bad.what, "remedy": bad.remedy, "text": bad.text}
 
 
-def _as_text(row: Row) -> str:
+def as_text(row: Row) -> str:
+    """Its columns, secrets taken out, the beginning of a long one."""
     return _cut(json.dumps(scrubbed_values(dict(row.columns)), ensure_ascii=False, default=str), TEXT_KEPT)
 
 

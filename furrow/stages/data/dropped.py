@@ -46,25 +46,25 @@ class DroppedRows:
         """How many rows this rule took out."""
         return sum(count for (name, _), count in self.counts.items() if name == rule)
 
-    def add(self, row: Row, rule: str, reason: str) -> None:
-        """One row more."""
+    def add(self, row: Row, rule: str, reason: str, like: str = "") -> None:
+        """One row more. `like`: the place of the one that it repeats."""
         self.counts[rule, reason] += 1
         places = self.first.setdefault((rule, reason), [])
         if len(places) < PLACES:
             places.append(row.where)
         if self._stream is None:
             self._stream = self._file.open("a", encoding="utf-8")
-        self._stream.write(json.dumps(_record(row, rule, reason), ensure_ascii=False) + "\n")
+        self._stream.write(json.dumps(_record(row, rule, reason, like), ensure_ascii=False) + "\n")
 
     def __iter__(self) -> Iterator[Dropped]:
         """All of them, in the order in which they were found."""
-        for record in self._records():
+        for record in self.records():
             yield Dropped(record["where"], record["rule"], record["reason"])
 
     def publish(self, folder: Path, others: Iterable[dict[str, Any]] = ()) -> Path | None:
         """Writes them into the run folder. Returns the file; None where there are none, and then there is none."""
         destination = folder / FILE
-        records = itertools.chain(self._records(), others)
+        records = itertools.chain(self.records(), others)
         first = next(records, None)
         if first is None:
             destination.unlink(missing_ok=True)
@@ -88,7 +88,8 @@ class DroppedRows:
             dropped.counts[rule, reason], dropped.first[rule, reason] = count, places
         return dropped
 
-    def _records(self) -> Iterator[dict[str, Any]]:
+    def records(self) -> Iterator[dict[str, Any]]:
+        """The lines of the file, secrets taken out."""
         self._flush()
         if self._file.exists():
             with self._file.open(encoding="utf-8") as file:
@@ -100,5 +101,6 @@ class DroppedRows:
             self._stream = None
 
 
-def _record(row: Row, rule: str, reason: str) -> dict[str, Any]:
-    return {"where": row.where, "rule": rule, "reason": reason, "row": scrubbed_values(dict(row.columns))}
+def _record(row: Row, rule: str, reason: str, like: str) -> dict[str, Any]:
+    repeats = {"like": like} if like else {}
+    return {"where": row.where, "rule": rule, "reason": reason, **repeats, "row": scrubbed_values(dict(row.columns))}

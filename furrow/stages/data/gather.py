@@ -8,17 +8,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from furrow.components.columns import MESSAGES, PARTS
+from furrow.components.columns import MESSAGES, PARTS, listed
 from furrow.components.dataset_reader import BadRow
-from furrow.components.errors import FurrowError, RequestError
-from furrow.components.fingerprint import DataPrint, canonical, fingerprint
+from furrow.components.errors import FurrowError, RequestError, shortened
+from furrow.components.events import Emit
+from furrow.components.fingerprint import DataPrint, canonical
+from furrow.components.layouts import Layouts
+from furrow.components.preferences import CHOSEN, REJECTED
+from furrow.components.progress import counted
 from furrow.components.records import Row
 from furrow.components.stored.rows import RowWriter
-from furrow.stages.data.bad_rows import SHOWN, BadRows, judge, together
+from furrow.stages.data.bad_rows import JUDGED_AT, SHOWN, BadRows, judge, together
 from furrow.stages.data.dataset_files import reader_for
 from furrow.stages.data.dropped import DroppedRows
-from furrow.stages.data.quality import flaw
-from furrow.strategies.schema import DatasetConfig, MixSource, PreprocessingConfig
+from furrow.stages.data.quality.rules import Rules
+from furrow.stages.data.said import Said
+from furrow.strategies.quality_rules import quality_config
+from furrow.strategies.schema import DatasetConfig, MixSource, Strategy
 
 LOOK_ON = 100_000
 """Rows that are still read behind a bad one that ends the run, for others to be named with it."""
@@ -27,7 +33,7 @@ LOOK_ON = 100_000
 @dataclass(frozen=True)
 class Source:
     """One set of rows. `key` is where the strategy names it (`train_file`, `mix.0.file`), `number` its place in a
-    mix."""
+    mix; rows that are measured on, and have a file of their own, come behind those of the mix."""
 
     key: str
     path: Path
@@ -40,13 +46,7 @@ class Source:
 
 
 def train_sources(dataset: DatasetConfig) -> list[Source]:
-    """What is learned. Raises RequestError where nothing is named, or two ways of it are."""
-    if dataset.mix and dataset.train_file is not None:
-        raise RequestError(
-            "dataset.train_file and dataset.mix both say what is learned",
-            where="dataset.mix",
-            remedy="make the train_file an entry of the mix: {file: …, weight: …}",
-        )
+    """What is learned. Raises RequestError where nothing is named."""
     if dataset.mix:
         return [
             Source(f"mix.{number}.file", Path(entry.file).expanduser(), entry, number)
@@ -65,49 +65,75 @@ def eval_source(dataset: DatasetConfig) -> Source | None:
     """What is measured on, where a file of its own is named."""
     if dataset.eval_file is None:
         return None
-    return Source("eval_file", Path(dataset.eval_file).expanduser(), dataset)
+    return Source("eval_file", Path(dataset.eval_file).expanduser(), dataset, len(dataset.mix))
 
 
 class Gathering:
     """Appends the rows of sources to one writer, and keeps account of the others."""
 
-    def __init__(self, writer: RowWriter, preprocessing: PreprocessingConfig, bad: BadRows, dropped: DroppedRows):
-        self._writer, self._preprocessing, self._bad, self._dropped = writer, preprocessing, bad, dropped
+    def __init__(self, writer: RowWriter, strategy: Strategy, bad: BadRows, dropped: DroppedRows, emit: Emit):
+        self._writer, self._bad, self._dropped, self._emit = writer, bad, dropped, emit
+        self._form = strategy.data_preprocessing.unicode_normalization
+        self._objective = getattr(strategy.fine_tuner.config, "objective", None)
+        self._said = Said.of(strategy)
+        self._prefixes: dict[int, str] = {}
         self.prints: dict[str, Any] = {}
         """For the manifest: what the rows of each source say, before any is taken out."""
         self.seen = 0
         """Rows kept so far."""
+        config = quality_config(strategy.data_preprocessing.filter_quality)
+        self._rules = None if config is None else Rules(config)
 
-    def add(self, source: Source, progress: Callable[[int], None]) -> range:
-        """The numbers of its rows. `progress` is told now and then how many rows there are.
+    def add(self, source: Source) -> range:
+        """The numbers of its rows.
 
         Raises RequestError for a bad row by file:line, unless they are set aside, and where most of them are.
         """
         first, said = self.seen, DataPrint()
-        prepare = _preparation(self._preprocessing.unicode_normalization, source.prefix)
-        for read in rows_in(source, self._bad):
-            row = prepare(read)
+        self._prefixes[source.number] = source.prefix
+        layouts = layouts_of(source, self._objective)
+        found = rows_in(source, self._bad, layouts, self._emit)
+        for read in counted(found, self._emit, f"reading {source.path.name}"):
+            plain = normalised(read, self._form)
+            row = self._prefixed(plain, source)
+            if row is None:
+                continue
             text = canonical(row)
             said.add(text)
-            if not self._preprocessing.filter_quality or self._is_whole(row):
-                self._writer.append(row, fingerprint(row, text))
+            if self._rules is None or self._is_whole(row, self._rules):
+                self._writer.append(row, self._said.print(plain, text if row is plain else None))
                 self.seen += 1
-                if self.seen % 1024 == 0:
-                    progress(self.seen)
         self.prints[source.key] = said.facts()
+        if recognised := layouts.recognised(str(source.path)):
+            self._emit(recognised)
         return range(first, self.seen)
 
-    def _is_whole(self, row: Row) -> bool:
+    def print_of(self, row: Row) -> bytes:
+        """What a row says that is made of others: the prefix of its set says nothing."""
+        prefix = self._prefixes[row.source]
+        return self._said.print(unprefixed(row, prefix) if prefix else row)
+
+    def _prefixed(self, row: Row, source: Source) -> Row | None:
+        """None for a row that was set aside: it has no question."""
+        if not source.prefix:
+            return row
         with self._bad.looking_at(row):
-            reason = flaw(row)
-            if reason is not None:
-                self._dropped.add(row, "filter_quality", reason)
-            return reason is None
+            return prefixed(row, source.prefix)
+        return None
+
+    def _is_whole(self, row: Row, rules: Rules) -> bool:
+        with self._bad.looking_at(row):
+            flaw = rules.flaw(row)
+            if flaw is not None:
+                self._dropped.add(row, f"filter_quality.{flaw.rule}", flaw.reason)
+            return flaw is None
         return False  # it was set aside
 
 
-def rows_in(source: Source, bad: BadRows) -> Iterator[Row]:
-    """Every good row of the source; the others go to `bad`.
+def rows_in(
+    source: Source, bad: BadRows, layouts: Layouts | None = None, emit: Emit = lambda event: None
+) -> Iterator[Row]:
+    """Every good row of the source, its columns named by `layouts`; the others go to `bad`.
 
     Raises RequestError by file:line for bad rows, the first SHOWN of them, unless `bad` sets them aside, and for a file
     most of whose rows are. Where it raises, rows before the first bad one have been given already.
@@ -115,7 +141,8 @@ def rows_in(source: Source, bad: BadRows) -> Iterator[Row]:
     found: list[BadRow] = []
     good = at_first = 0
     try:
-        for item in reader_for(source.path, source.config.reader).read(source.path):
+        for read in reader_for(source.path, source.config.reader, emit).read(source.path):
+            item = layouts.laid_out(read) if layouts is not None and isinstance(read, Row) else read
             if isinstance(item, Row):
                 good += 1
                 if not found or bad.skip:
@@ -128,6 +155,8 @@ def rows_in(source: Source, bad: BadRows) -> Iterator[Row]:
                 raise FurrowError(what, where=str(source.path))
             at_first = at_first or good
             found.append(bad.add(item) if bad.skip else item)
+            if good + len(found) == JUDGED_AT:
+                judge(found, JUDGED_AT)
             if not bad.skip and (not good or len(found) == SHOWN):  # no good row before it: it is the whole file
                 break
     except RequestError as error:
@@ -140,15 +169,22 @@ def rows_in(source: Source, bad: BadRows) -> Iterator[Row]:
     judge(found, good + len(found))
 
 
-def _preparation(form: str | None, prefix: str) -> Callable[[Row], Row]:
-    """What is done to every row before anything is asked of it."""
+def layouts_of(source: Source, objective: Any) -> Layouts:
+    """What lays out the rows of this source; `objective` is the strategy's, or None."""
+    return Layouts(
+        source.config.format,
+        {str(meaning): column for meaning, column in source.config.columns.items()},
+        classes=getattr(objective, "type", "") == "classification",
+        label_column=getattr(objective, "label_column", None),
+        where="dataset" if source.key.endswith("_file") else f"dataset.mix.{source.number}",
+    )
 
-    def prepare(row: Row) -> Row:
-        if form is not None:
-            row = replace(row, columns={name: _normalised(value, form) for name, value in row.columns.items()})
-        return prefixed(row, prefix) if prefix else row
 
-    return prepare
+def normalised(row: Row, form: str | None) -> Row:
+    """The row in this form of Unicode (None: as it is)."""
+    if form is None:
+        return row
+    return replace(row, columns={name: _normalised(value, form) for name, value in row.columns.items()})
 
 
 def _normalised(value: Any, form: Any) -> Any:
@@ -162,23 +198,55 @@ def _normalised(value: Any, form: Any) -> Any:
 
 
 def prefixed(row: Row, prefix: str) -> Row:
-    """The row with `prefix` before its question: the first part of it that is there, the first user message, or the
-    text."""
-    for name in MESSAGES:
-        if isinstance(row.columns.get(name), list):
-            return replace(row, columns={**row.columns, name: _prefixed_messages(row.columns[name], prefix)})
-    for name in (*PARTS, "text"):
-        value = row.columns.get(name)
-        if isinstance(value, str) and value:
-            return replace(row, columns={**row.columns, name: prefix + value})
-    return row
+    """The row with `prefix` before its question: the first part of it that is there, the first message of the user
+    (in the prompt, or in either answer of a pair), or the text.
+
+    Raises RequestError, with `file:line`, for a row without a question.
+    """
+    changed = _with_question(row, lambda question: prefix + question)
+    if changed is None:
+        raise RequestError(
+            f"there is no question to put the prefix {shortened(prefix)!r} before; columns: {listed(row)}",
+            where=row.where,
+            remedy="name its columns in dataset.mix.columns, or leave the prefix out",
+        )
+    return changed
 
 
-def _prefixed_messages(messages: list[Any], prefix: str) -> list[Any]:
-    changed = list(messages)
-    for place, message in enumerate(messages):
+def unprefixed(row: Row, prefix: str) -> Row:
+    """The row as it was before `prefixed`."""
+    return _with_question(row, lambda question: question.removeprefix(prefix)) or row
+
+
+def _with_question(row: Row, change: Callable[[str], str]) -> Row | None:
+    """None where there is no question."""
+    asked = (*MESSAGES, *PARTS, "text")
+    name = next((name for name in asked if isinstance(row.columns.get(name), str | list) and row.columns[name]), None)
+    conversations = [each for each in (*CHOSEN, *REJECTED) if isinstance(row.columns.get(each), list)]
+    for names in ([name] if name else [], conversations):  # a pair of conversations has the question in both
+        said = {each: _changed(row.columns[each], change) for each in names}
+        if said and None not in said.values():
+            return replace(row, columns={**row.columns, **said})
+    return None
+
+
+def _changed(value: Any, change: Callable[[str], str]) -> Any:
+    """A text, or messages of which the first by the user is another one; None where there is no such."""
+    if isinstance(value, str):
+        return change(value)
+    for place, message in enumerate(value if isinstance(value, list) else ()):
         if isinstance(message, dict) and message.get("role", message.get("from")) in ("user", "human"):
             key = "value" if "from" in message else "content"
-            changed[place] = {**message, key: f"{prefix}{message.get(key) or ''}"}
-            break
-    return changed
+            content = _changed_content(message.get(key), change)
+            return None if content is None else [*value[:place], {**message, key: content}, *value[place + 1 :]]
+    return None
+
+
+def _changed_content(content: Any, change: Callable[[str], str]) -> Any:
+    """A text, or a list of parts of which the first text is another one."""
+    if isinstance(content, str):
+        return change(content)
+    for place, part in enumerate(content if isinstance(content, list) else ()):
+        if isinstance(part, dict) and isinstance(part.get("text"), str):
+            return [*content[:place], {**part, "text": change(part["text"])}, *content[place + 1 :]]
+    return None

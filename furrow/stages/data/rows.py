@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,18 +13,23 @@ from typing import Any
 import numpy as np
 
 from furrow.components.dataset_reader import BadRow
-from furrow.components.disk.hashing import sha256_of
 from furrow.components.errors import RequestError
 from furrow.components.events import Emit, Noted, Warned, listed
-from furrow.components.fingerprint import fingerprint
+from furrow.components.fingerprint import DataPrint, canonical, fingerprint
+from furrow.components.plural import plural
 from furrow.components.records import Row
-from furrow.components.registry import factory
 from furrow.components.stored.rows import Prints, RowWriter, StoredRows
+from furrow.stages.data.augmenting import augmented
 from furrow.stages.data.bad_rows import BadRows
+from furrow.stages.data.dataset_files import identity
 from furrow.stages.data.dropped import PLACES, DroppedRows
+from furrow.stages.data.duplicates import near_groups
 from furrow.stages.data.gather import Gathering, Source, eval_source, train_sources
+from furrow.stages.data.kept_answers import answers_folder
+from furrow.stages.data.missing import refuse_missing
+from furrow.stages.data.splitting import lists_of, sides_of
 from furrow.strategies.files import Loaded
-from furrow.strategies.schema import DatasetConfig
+from furrow.strategies.schema import DatasetConfig, PreprocessingConfig
 
 DUPLICATES = "remove_duplicates"
 _ACCOUNT = "account.json"
@@ -45,6 +50,10 @@ class Rows:
     """For the manifest: the files read, with their sha256."""
     prints: dict[str, Any] = field(default_factory=dict)
     """For the manifest: what the rows of each file say, before any is taken out (`DataPrint`)."""
+    key: str | None = None
+    """What they were made of and what they are; None where nothing says that of another time."""
+    held: Any = field(default=None, repr=False)
+    """Keeps the folder in which they lie."""
 
     @property
     def duplicates(self) -> int:
@@ -81,73 +90,121 @@ class Rows:
         return cls(train, evaluation, DroppedRows.load(folder), bad, account["files"], account["prints"])
 
 
-def load_rows(loaded: Loaded, emit: Emit, folder: Path | None = None) -> Rows:
-    """Reads, cleans and splits. What is dropped, doubled or on both sides is counted, and said through `emit`.
+def load_rows(loaded: Loaded, emit: Emit, folder: Path | None = None, *, ask: bool = True) -> Rows:
+    """Reads, cleans, splits and augments. What is dropped, doubled or on both sides is counted, and told to `emit`.
+    `ask`: whether models of augmentations may be asked; else they give what they were asked before.
 
     The rows lie in `folder` from then on; without one, in a temporary folder that lives as long as they do. Raises
     RequestError for a bad row by file:line (unless they are set aside), and when there is no train_file or nothing is
     left of it.
     """
     if folder is not None:
-        return _load(loaded, emit, folder)
+        return _load(loaded, emit, folder, ask)
     temporary = tempfile.TemporaryDirectory(prefix="furrow-rows-")
-    rows = _load(loaded, emit, Path(temporary.name))
+    rows = _load(loaded, emit, Path(temporary.name), ask)
     weakref.finalize(rows, temporary.cleanup)
     return rows
 
 
-def _load(loaded: Loaded, emit: Emit, folder: Path) -> Rows:
+def _load(loaded: Loaded, emit: Emit, folder: Path, ask: bool) -> Rows:
+    refuse_missing(loaded)
     dataset, preprocessing = loaded.strategy.dataset, loaded.strategy.data_preprocessing
     bad, dropped, writer = BadRows(skip=dataset.on_bad_row == "skip"), DroppedRows(folder), RowWriter(folder)
     sources, measured = train_sources(dataset), eval_source(dataset)
-    gathering = Gathering(writer, preprocessing, bad, dropped)
-    learned = [number for source in sources for number in gathering.add(source, lambda rows: None)]
-    kept_apart = [] if measured is None else list(gathering.add(measured, lambda rows: None))
-    stored = writer.finish()
-    rows = Rows(stored.only(learned), stored.only(kept_apart), dropped, bad)
+    gathering = Gathering(writer, loaded.strategy, bad, dropped, emit)
+    learned = sum(len(gathering.add(source)) for source in sources)
+    if measured is not None:
+        gathering.add(measured)
+    stored = writer.so_far()
+    rows = Rows(stored[:learned], stored[learned:], dropped, bad)
     rows.files, rows.prints = _files([*sources, *([measured] if measured else [])]), gathering.prints
-    _settle_duplicates(rows, bool(preprocessing.remove_duplicates), emit)
-    if measured is None and dataset.eval_split:
-        splitter = factory(dataset.splitter.component)(dataset.splitter.config)
-        rows.train, rows.evaluation = splitter.split(rows.train, dataset.eval_split)
+    _settle_duplicates(rows, preprocessing, emit)
+    if preprocessing.remove_duplicates == "near" and measured is not None:
+        _regard_as_equal(writer, stored, rows, preprocessing.duplicate_similarity, emit)
+    if dataset.is_split:
+        learnable = rows.train
+        assert isinstance(learnable, StoredRows)
+        sides = sides_of(learnable, dataset.splits(), emit, bad)
+        rows.train, rows.evaluation = learnable.only(sides.train), learnable.only(sides.evaluation)
+        rows.prints |= lists_of(dataset)
     _account(rows, dataset, emit)
+    made = augmented(
+        loaded.strategy,
+        rows.train,
+        rows.evaluation,
+        emit,
+        answers_folder(dataset),
+        ask=ask,
+        bad=bad,
+        print_of=gathering.print_of,
+    )
+    new = list(_written(made, writer, rows.prints, gathering.print_of))
+    rows.leave_out_bad()
+    stored = writer.finish()
+    rows.train = stored.only(np.concatenate([_numbers(rows.train), np.array(new, dtype=np.int64)]))
+    rows.evaluation = stored.only(_numbers(rows.evaluation))
     return rows
 
 
+def _written(
+    made: Iterable[Row], writer: RowWriter, prints: dict[str, Any], print_of: Callable[[Row], bytes]
+) -> Iterator[int]:
+    """The numbers of augmented rows, and in `prints` what they say together: a model may answer otherwise one day."""
+    said = DataPrint()
+    for row in made:
+        said.add(canonical(row))
+        yield writer.append(row, print_of(row))
+    if said.facts()["rows"]:
+        prints["augmentation"] = said.facts()
+
+
 def _files(sources: Sequence[Source]) -> dict[str, Any]:
-    return {source.key: {"path": str(source.path), "sha256": sha256_of(source.path)} for source in sources}
+    return {source.key: identity(source.path, source.config.reader) for source in sources}
 
 
-def _settle_duplicates(rows: Rows, remove: bool, emit: Emit) -> None:
-    """Finds rows that are equal to an earlier one of their side; drops them if asked to, else only says so."""
+def _settle_duplicates(rows: Rows, preprocessing: PreprocessingConfig, emit: Emit) -> None:
+    """Finds rows that are equal to an earlier one of their side, or nearly so where that is asked for; drops them if
+    asked to, else only says so."""
+    remove, near = preprocessing.remove_duplicates, preprocessing.remove_duplicates == "near"
+    said = "nearly equal" if near else "equal"
     count, places = 0, list[str]()
     for side in ("train", "evaluation"):
         stored: StoredRows = getattr(rows, side)
-        is_first = stored.prints.first_of_each() == np.arange(len(stored))
-        copies = stored.only(np.flatnonzero(~is_first))
+        first = near_groups(stored, preprocessing.duplicate_similarity, emit) if near else stored.prints.first_of_each()
+        is_first = first == np.arange(len(stored))
+        again = np.flatnonzero(~is_first)
+        copies = stored.only(again)
         count += len(copies)
         places += [row.where for row in copies[: PLACES - len(places)]]
         if remove and len(copies):
-            for row in copies:
-                rows.dropped.add(row, DUPLICATES, "equal to an earlier row")
+            for row, original in zip(copies, stored.only(first[again]), strict=True):
+                rows.dropped.add(row, DUPLICATES, f"{said} to an earlier row", like=original.where)
             setattr(rows, side, stored.only(np.flatnonzero(is_first)))
     if count:
         what_then = "dropped" if remove else "kept; data_preprocessing.remove_duplicates would drop them"
-        emit(Noted(message=f"{count:,} rows are equal to an earlier one ({listed(places)}): {what_then}"))
+        found = plural(count, "row is", "rows are")
+        emit(Noted(message=f"{found} {said} to an earlier one ({listed(places)}): {what_then}"))
+
+
+def _regard_as_equal(writer: RowWriter, stored: StoredRows, rows: Rows, similarity: float, emit: Emit) -> None:
+    """Evaluation rows that are near duplicates of learned ones say the same as these from here on."""
+    learned = len(rows.train)
+    both = np.concatenate([_numbers(rows.train), _numbers(rows.evaluation)])
+    first = near_groups(stored.only(both), similarity, emit)
+    alike = learned + np.flatnonzero(first[learned:] < learned)
+    writer.regard_as_equal(both[alike], both[first[alike]])
 
 
 def _account(rows: Rows, dataset: DatasetConfig, emit: Emit) -> None:
     for (rule, reason), count in rows.dropped.counts.items():
         if rule != DUPLICATES:
             places = listed(rows.dropped.first[rule, reason])
-            emit(Warned(message=f"{count:,} rows dropped by {rule}, {reason}: {places}"))
+            emit(Warned(message=f"{plural(count, 'row')} dropped by {rule}, {reason}: {places}"))
     if not len(rows.train):
         where = dataset.train_file or "dataset.mix"
         raise RequestError("no row is left to learn: filter_quality dropped every one", where=where)
     if warning := leakage(rows):
         emit(warning)
-    if dataset.eval_split and dataset.eval_file is None and not len(rows.evaluation):
-        emit(Warned(message="eval_split leaves nothing to evaluate on: there are no two different rows"))
 
 
 def leakage(rows: Rows) -> Warned | None:
@@ -157,15 +214,15 @@ def leakage(rows: Rows) -> Warned | None:
         return None
     first = [rows.evaluation[int(place)].where for place in places[:PLACES]]
     return Warned(
-        message=f"{len(places):,} of {len(rows.evaluation):,} evaluation rows are learned too: {listed(first)}",
+        message=f"{len(places):,} of {plural(len(rows.evaluation), 'evaluation row')} "
+        f"{'is' if len(places) == 1 else 'are'} learned too: {listed(first)}",
         remedy="take them out of one of the files; until then eval_loss looks better than the model is",
     )
 
 
 def leaked(rows: Rows) -> np.ndarray:
     """The places of evaluation rows that say what a learned one says."""
-    learned, measured = (_joined(prints_of(side)) for side in (rows.train, rows.evaluation))
-    return np.flatnonzero(np.isin(measured, learned))
+    return np.flatnonzero(prints_of(rows.evaluation).are_in(prints_of(rows.train)))
 
 
 def prints_of(rows: Sequence[Row]) -> Prints:
@@ -173,10 +230,6 @@ def prints_of(rows: Sequence[Row]) -> Prints:
     if isinstance(rows, StoredRows):
         return rows.prints
     return Prints(np.frombuffer(b"".join(map(fingerprint, rows)), dtype=np.uint64).reshape(-1, 2))
-
-
-def _joined(prints: Prints) -> np.ndarray:
-    return np.ascontiguousarray(prints.array).view("V16").ravel()
 
 
 def _numbers(rows: Sequence[Row]) -> np.ndarray:

@@ -10,9 +10,9 @@ import pytest
 from furrow.components.dataset_reader import BadRow
 from furrow.components.errors import FurrowError, RequestError
 from furrow.components.records import Row
-from furrow.stages.data import dataset_files
+from furrow.stages.data import gather
 from furrow.stages.data.bad_rows import BadRows
-from furrow.stages.data.dataset_files import read_rows
+from tests.reading import read_rows
 
 SETTINGS = {"training_args": {"max_steps": 2, "num_train_epochs": 1}}
 
@@ -31,7 +31,8 @@ def spoiled(strategy_file, tmp_path):
 def test_a_run_sets_bad_rows_aside_and_says_so_everywhere(furrow, spoiled, tmp_path):
     ended = furrow("train", "--strategy-file", spoiled, "--strategy", "tiny")
     assert ended.code == 0, ended.err
-    told = next(line for line in ended.out.splitlines() if "set aside" in line)
+    told = next(line for line in ended.out.splitlines() if "rows set aside" in line)
+    assert "16 rows read, 4 set aside: 12 rows to train on" in ended.out
     assert "warning: 4 of 16 rows set aside" in told and ", 4 (column 'prompt' is a number" in told
     run = tmp_path / "run"
     assert told.endswith(f"they stand in {run}/bad_rows.jsonl")
@@ -103,7 +104,7 @@ def test_the_error_that_ends_a_run_names_five_bad_rows_and_not_the_first_alone(t
 
 
 def test_where_no_good_row_comes_before_a_bad_one_that_alone_is_told(tmp_path):
-    told = errors_of(tmp_path / "rows.jsonl", "[", GOOD + ",", GOOD, "]")
+    told = errors_of(tmp_path / "rows.jsonl", f"[{GOOD}]", f"[{GOOD}]", GOOD)
     assert len(told) == 2 and "name it .json" in told[1]
 
 
@@ -126,7 +127,7 @@ class Reader:
 @pytest.fixture
 def reading(monkeypatch, tmp_path):
     def reading(*rows, skip):
-        monkeypatch.setattr(dataset_files, "reader_for", lambda path, reader: Reader(*rows))
+        monkeypatch.setattr(gather, "reader_for", lambda *given: Reader(*rows))
         bad = BadRows(skip=skip)
         return read_rows(tmp_path / "data", bad=bad), bad
 

@@ -53,14 +53,14 @@ def test_the_reader_is_chosen_by_the_ending(rows_of):
 @pytest.mark.parametrize(
     ("name", "wrong"),
     [
-        ("e.txt", "does not say how to read it\n.*known: .jsonl"),
+        ("e.xyz", "does not say how to read it\n.*known: .jsonl"),
         ("none.jsonl", "there is no file none.jsonl .looked in"),
         (None, "no training data is named\n.*--train-dataset"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_refused(rows_of, name, wrong):
     with pytest.raises(RequestError, match=wrong):
-        rows_of({"e.txt": "x"}, dataset={"train_file": name} if name else {})
+        rows_of({"e.xyz": "x"}, dataset={"train_file": name} if name else {})
 
 
 def test_an_eval_file_is_taken_whole_and_rows_on_both_sides_are_told(rows_of):
@@ -108,8 +108,8 @@ def test_what_filter_quality_drops_is_listed_with_its_reason(rows_of):
         ("t.jsonl:4", "the answer is empty"),
     ]
     assert warnings == [
-        "2 rows dropped by filter_quality, the answer is empty: t.jsonl:2, 4",
-        "1 rows dropped by filter_quality, the answer repeats the question: t.jsonl:3",
+        "2 rows dropped by filter_quality.empty, the answer is empty: t.jsonl:2, 4",
+        "1 row dropped by filter_quality.repeated_question, the answer repeats the question: t.jsonl:3",
     ]
 
 
@@ -124,4 +124,4 @@ def test_a_split_that_leaves_nothing_to_evaluate_on_is_told(rows_of):
     rows, warnings, _ = rows_of(
         {"t.jsonl": [pair("1"), pair("1")]}, dataset={"train_file": "t.jsonl", "eval_split": 0.1}
     )
-    assert rows.evaluation == [] and "nothing to evaluate on" in warnings[0]
+    assert not len(rows.evaluation) and "nothing to evaluate on" in warnings[0]
