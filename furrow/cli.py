@@ -13,20 +13,24 @@ from typing import Any, NoReturn
 import click
 
 from furrow import __version__
+from furrow.cli_data import data
+from furrow.cli_options import (
+    EVAL_DATASET,
+    JSON,
+    OVERWRITE,
+    PATH,
+    SET,
+    STRATEGY,
+    STRATEGY_FILE,
+    TRAIN_DATASET,
+    NamesRowsByOption,
+    in_options,
+    load_strategy,
+    say,
+)
 from furrow.components.errors import FurrowError, RequestError
 from furrow.components.interruption import Interrupted, StopRequest
 from furrow.screen import endings
-
-PATH = click.Path(path_type=Path)
-STRATEGY = click.option("--strategy", "name", required=True, metavar="NAME", help="Name of the strategy.")
-STRATEGY_FILE = click.option(
-    "--strategy-file", "file", type=PATH, metavar="FILE", help="Where it stands; without it, among those that ship."
-)
-JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
-OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace what an earlier call made there.")
-SET = click.option(
-    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a key: training_args.learning_rate=1e-4"
-)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -36,6 +40,7 @@ def cli() -> None:
 
     \b
     furrow setup FILE --strategy NAME --verify-only   is everything there?
+    furrow data inspect --strategy NAME               is the data what you think it is?
     furrow train --strategy NAME                      train, verify, export
     furrow complete "PROMPT" --strategy NAME          ask the trained model
     furrow convert SRC DST --format gguf              another format
@@ -53,7 +58,7 @@ def setup(
     file: Path | None, name: str, overrides: tuple[str, ...], verify_only: bool, yes: bool, as_json: bool
 ) -> None:
     """Check that all a strategy needs is there, and provide what is missing."""
-    loaded = _load(name, file, overrides, {})
+    loaded = load_strategy(name, file, overrides, {})
     from furrow.screen.checks import ask, show_checks
     from furrow.stages.setup import setup as run_setup
 
@@ -61,11 +66,11 @@ def setup(
     sys.exit(show_checks(checks, as_json=as_json))
 
 
-@cli.command()
+@cli.command(cls=NamesRowsByOption)
 @STRATEGY
 @STRATEGY_FILE
-@click.option("--train-dataset", type=PATH, metavar="F", help="Instead of dataset.train_file.")
-@click.option("--eval-dataset", type=PATH, metavar="F", help="Instead of dataset.eval_file.")
+@TRAIN_DATASET
+@EVAL_DATASET
 @SET
 @click.option("--output-dir", type=PATH, metavar="D", help="Instead of training_args.output_dir.")
 @OVERWRITE
@@ -109,7 +114,7 @@ def train(
         "dataset.eval_file": eval_dataset,
         "training_args.output_dir": output_dir,
     }
-    loaded = _load(name, file, overrides, given)
+    loaded = load_strategy(name, file, overrides, given)
     from furrow.screen.console import console
     from furrow.screen.quiet import quieten_libraries
     from furrow.screen.signals import stoppable
@@ -121,7 +126,7 @@ def train(
         for note in loaded.notes:
             emit(note)
         if dry_run:
-            from furrow.screen.dry_run import show_rows
+            from furrow.screen.preview import show_rows
             from furrow.stages.train import dry_run as look
 
             show_rows(look(loaded, 3, emit, resume=resume, allow=allow)[1], as_json=as_json)
@@ -130,7 +135,7 @@ def train(
 
         run = run_training(loaded, overwrite=overwrite, resume=resume, allow=allow, stop=stop, emit=emit)
     if not as_json:
-        _say(f"done: {run.final_model}  (report: {run.report})")
+        say(f"done: {run.final_model}  (report: {run.report})")
 
 
 @cli.command()
@@ -157,7 +162,7 @@ def complete(
     **generation: float | None,
 ) -> None:
     """Answer PROMPT with the strategy's model; a classifier says its class, a reward model the score of an --answer."""
-    loaded = _load(name, file, overrides, {f"generation.{key}": value for key, value in generation.items()})
+    loaded = load_strategy(name, file, overrides, {f"generation.{key}": value for key, value in generation.items()})
     from furrow.screen.answers import show_answer, show_scores
     from furrow.screen.quiet import quieten_libraries
     from furrow.stages.complete import Answerer
@@ -223,24 +228,61 @@ def convert(
                 emit=emit,
             )
     if not as_json:
-        _say(f"done: {made}")
+        say(f"done: {made}")
 
 
 @cli.command()
-@click.option("--input", "source", required=True, type=PATH, metavar="FILE", help="jsonl, json or csv.")
-@click.option("--eval-percent", default=10.0, show_default=True, help="Share of the rows to evaluate on.")
+@click.option("--input", "source", required=True, type=PATH, metavar="FILE", help="Rows, in any format.")
+@click.option("--eval-percent", type=float, help="Share of the rows to evaluate on.  [default: 10]")
+@click.option("--ratio", metavar="90/10|auto", help="The same as a ratio; auto: what suits the number of rows.")
+@click.option("--splitter", metavar="TYPE", help="As dataset.splitter; `components list` has them.  [default: random]")
+@click.option("--by", metavar="COLUMN", help="The column that the splitter goes by.")
+@click.option("--folds", type=int, help="Write a pair of files for each of so many folds.")
 @click.option("--output-dir", type=PATH, metavar="D", help="Default: beside the input.")
-@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=42, show_default=True)
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="[default: 42]")
+@SET
 @OVERWRITE
 @JSON
 def split(
-    source: Path, eval_percent: float, output_dir: Path | None, seed: int, overwrite: bool, as_json: bool
+    source: Path,
+    eval_percent: float | None,
+    ratio: str | None,
+    splitter: str | None,
+    by: str | None,
+    folds: int | None,
+    output_dir: Path | None,
+    seed: int | None,
+    overrides: tuple[str, ...],
+    overwrite: bool,
+    as_json: bool,
 ) -> None:
     """Split a dataset into <stem>_train.jsonl and <stem>_eval.jsonl."""
+    if sum(each is not None for each in (eval_percent, ratio, folds)) > 1:
+        raise click.UsageError("--eval-percent, --ratio and --folds each say how much is evaluated on: one is wanted")
+    splitter = splitter or ("k_fold" if folds is not None else None)
+    given = {"type": splitter, "by": by, "folds": folds, "seed": seed}
+    loaded = load_strategy(None, None, overrides, {f"dataset.splitter.{key}": value for key, value in given.items()})
     from furrow.screen.tables import show_split
     from furrow.stages.split import split as run_split
+    from furrow.stages.split import split_folds
 
-    show_split(run_split(source, eval_percent, output_dir, seed, overwrite), as_json=as_json)
+    with in_options([f"dataset.splitter.{key}" for key in given] + ["dataset.splitter"]):
+        if folds is not None:
+            made = split_folds(source, loaded.strategy.dataset, output_dir, overwrite)
+        else:
+            made = [run_split(source, loaded.strategy.dataset, ratio or eval_percent, output_dir, overwrite)]
+    show_split(made, as_json=as_json)
+
+
+@cli.command()
+@click.argument("runs", type=PATH, nargs=-1, required=True)
+@JSON
+def folds(runs: tuple[Path, ...], as_json: bool) -> None:
+    """Compare the trainings of a k_fold splitter, RUNS being their folders: mean and spread of what they measured."""
+    from furrow.screen.tables import show_folds
+    from furrow.stages.folds import compare_folds
+
+    show_folds(compare_folds(runs), as_json=as_json)
 
 
 @cli.group()
@@ -265,7 +307,7 @@ def strategies_list(file: Path | None, as_json: bool) -> None:
 @SET
 def strategies_show(name: str, file: Path | None, overrides: tuple[str, ...]) -> None:
     """The strategy with every default written out."""
-    loaded = _load(name, file, overrides, {})
+    loaded = load_strategy(name, file, overrides, {})
     from furrow.strategies.files import filled_yaml
 
     _say_notes(loaded.notes)
@@ -280,7 +322,7 @@ def strategies_validate(file: Path) -> None:
 
     for loaded in load_all(file):
         _say_notes(loaded.notes)
-        _say(f"{loaded.strategy.key}: valid")
+        say(f"{loaded.strategy.key}: valid")
 
 
 @strategies.command("schema")
@@ -289,6 +331,9 @@ def strategies_schema() -> None:
     from furrow.strategies.json_schema import file_schema
 
     click.echo(json.dumps(file_schema(), indent=2))
+
+
+cli.add_command(data)
 
 
 @cli.group()
@@ -303,18 +348,6 @@ def components_list(as_json: bool) -> None:
     from furrow.screen.tables import show_components
 
     show_components(as_json=as_json)
-
-
-def _load(name: str, file: Path | None, overrides: Sequence[str], given: dict[str, Any]) -> Any:
-    """The strategy with --set and the options that are short for it; an option beats a --set of the same key."""
-    from furrow.strategies.files import load
-
-    more = [
-        f"{key}={json.dumps(str(value) if isinstance(value, Path) else value)}"
-        for key, value in given.items()
-        if value is not None
-    ]
-    return load(name, file, [*overrides, *more])
 
 
 def _refuse(given: dict[str, Any], why: str) -> None:
@@ -369,9 +402,3 @@ def _how_to_go_on(arguments: Sequence[str] | None, *, as_asked: bool = False) ->
     from furrow.screen.again import resume_command
 
     return f"go on with: {resume_command(train, arguments, as_asked=as_asked)}"
-
-
-def _say(text: str) -> None:
-    from furrow.screen.text import one_line
-
-    click.echo(one_line(text))

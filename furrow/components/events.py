@@ -28,11 +28,11 @@ class StageStarted(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class Progressed(Event):
-    """`done` of `total` units of the named stage are finished (bytes, rows, tensors)."""
+    """`done` of `total` units of the named stage are finished (bytes, rows, tensors); None: nobody knows how many."""
 
     stage: str
     done: int
-    total: int
+    total: int | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +40,12 @@ class Noted(Event):
     """Something worth knowing that asks for nothing."""
 
     message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextsSent(Noted):
+    """Texts of the rows are put to a model from here on. Unlike what is found out about the rows it is not said again
+    where they are found prepared: then nothing is sent."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +79,20 @@ class DataPrepared(Event):
     truncated_rows: int
     dropped_rows: int
     duplicate_rows: int
+    median_tokens: int | None = None
+    longest_tokens: int | None = None
+    """Of the training rows, as they are learned."""
+    max_length: int | None = None
+    cut_answers: int = 0
+    """Training rows that lose a part of what is learned."""
+    read_rows: int | None = None
+    """Of all files, the bad ones among them: those that are set aside, dropped, duplicates, learned and measured on
+    together, and what augmentations made not among them."""
+    set_aside_rows: int = 0
+    """Rows that cannot be used (`dataset.on_bad_row: skip`)."""
+    sets: int = 1
+    """How many sets they are of. Where there are several, the rows to train on are those of which each epoch draws;
+    what it draws, MixDelivered says."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -294,6 +314,67 @@ class Exported(Event):
     format: str
     path: str
     bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayoutsRecognised(Event):
+    """How the rows of a file are laid out: how many have which layout, the most common first. `other`: columns that
+    only a template with placeholders of their names knows."""
+
+    file: str
+    layouts: dict[str, int]
+    columns: list[str]
+    """Of the first row that has the most common one."""
+    where: dict[str, list[str]]
+    """`file:line` of the first few rows of each other layout."""
+    renamed: dict[str, str] = dataclasses.field(default_factory=dict)
+    """Meaning -> the column that the strategy says has it."""
+    left_out: list[str] = dataclasses.field(default_factory=list)
+    """Columns that are not read, since the strategy names another of that meaning, or a layout without them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MixDelivered(Event):
+    """What one epoch of a mix has of each of its sets, in their order."""
+
+    files: list[str]
+    wanted: list[float]
+    """Share of the rows by the weights; together 1."""
+    available: list[int]
+    """Rows that each set has."""
+    rows: list[int]
+    """Those that are learned; more than are available where rows come several times."""
+    tokens: list[int]
+    learned_tokens: list[int]
+    eval_rows: list[int]
+    """Empty where an eval_file is measured on."""
+
+    @property
+    def shares(self) -> list[float]:
+        """Of the rows that are learned."""
+        return [rows / max(sum(self.rows), 1) for rows in self.rows]
+
+    @property
+    def learned_shares(self) -> list[float]:
+        """Of the tokens that are learned, which is what the loss is a mean over."""
+        return [tokens / max(sum(self.learned_tokens), 1) for tokens in self.learned_tokens]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowsAugmented(Event):
+    """An augmentation made rows of training rows. `rows`: of how many; `equal`, `like_evaluation`: left out, since they
+    say what another row says, or ask what is measured on; `failed`: could not be made."""
+
+    type: str
+    rows: int
+    made: int
+    equal: int
+    like_evaluation: int
+    failed: int
+    reasons: dict[str, int]
+    """Why, and how often: the most frequent ones."""
+    asked: int | None = None
+    """Questions that the model was asked; the others were known. None where none is asked."""
 
 
 Emit = Callable[[Event], None]

@@ -13,6 +13,7 @@ from furrow.screen.text import message
 
 PROGRESS_BARS_OFF = "HF_HUB_DISABLE_PROGRESS_BARS"
 """huggingface_hub reads it when it is imported, and transformers follows it."""
+_OF_DATASETS = "HF_DATASETS_DISABLE_PROGRESS_BARS"
 
 
 def quieten_libraries() -> None:
@@ -21,7 +22,8 @@ def quieten_libraries() -> None:
     Called by commands that do heavy work, before they import it: a request that is refused first costs no import
     (transformers: 0.7 s). Errors and the libraries' own warnings stay; whoever has set the variable keeps it.
     """
-    os.environ.setdefault(PROGRESS_BARS_OFF, "1")
+    for variable in (PROGRESS_BARS_OFF, _OF_DATASETS):
+        os.environ.setdefault(variable, "1")
     if "transformers" in sys.modules:  # too late for the variable, as in a test
         from transformers.utils import logging as their_logging
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from furrow.components.errors import several
 from furrow.components.events import (
     CheckpointSaved,
     ClassesCounted,
@@ -10,11 +11,14 @@ from furrow.components.events import (
     Event,
     Exported,
     ExportVerified,
+    LayoutsRecognised,
     MicroBatchShrunk,
+    MixDelivered,
     NonFinite,
     Noted,
     Resumed,
     RolledBack,
+    RowsAugmented,
     RowsSetAside,
     Sampled,
     SavePaused,
@@ -25,6 +29,7 @@ from furrow.components.events import (
     Warned,
     listed,
 )
+from furrow.components.plural import plural
 from furrow.screen.text import one_line
 
 SAMPLE_LETTERS = 80
@@ -58,21 +63,87 @@ def _data(event: Event) -> str | None:
     """About the rows."""
     match event:
         case DataPrepared():
-            return (
-                f"{event.train_rows} rows to train on, {event.eval_rows} to evaluate; {event.train_tokens:,} tokens, "
-                f"{event.learned_tokens:,} learned; {event.dropped_rows} rows dropped, {event.truncated_rows} cut, "
-                f"{event.duplicate_rows} duplicates dropped"
-            )
+            return _prepared(event)
         case RowsSetAside():
             more = f" and {event.rows - len(event.first)} more" if event.rows > len(event.first) else ""
             kept = f"; they stand in {event.path}" if event.path else ""
-            return f"warning: {event.rows:,} of {event.of:,} rows set aside: {listed(event.first)}{more}{kept}"
+            return f"warning: {event.rows:,} of {plural(event.of, 'row')} set aside: {listed(event.first)}{more}{kept}"
+        case LayoutsRecognised():
+            return _layouts(event)
+        case MixDelivered():
+            return _mix(event)
+        case RowsAugmented():
+            return _augmented(event)
         case ClassesCounted():
             counts = [f"{label} {rows}" for label, rows in zip(event.labels, event.train_rows, strict=True)]
             rest = f" and {len(counts) - CLASSES_SHOWN} more" if len(counts) > CLASSES_SHOWN else ""
-            return f"{len(counts)} classes by their rows to train on: {', '.join(counts[:CLASSES_SHOWN])}{rest}"
+            classes = plural(len(counts), "class", "classes")
+            return f"{classes} by their rows to train on: {', '.join(counts[:CLASSES_SHOWN])}{rest}"
         case _:
             return None
+
+
+def _prepared(event: DataPrepared) -> str:
+    """The short form of what `data inspect` says at length."""
+    share = f" ({event.learned_tokens / event.train_tokens:.0%})" if event.train_tokens else ""
+    lengths = ""
+    if event.median_tokens is not None and event.longest_tokens is not None:
+        most = f" of {event.max_length:,}" if event.max_length is not None else ""
+        lengths = f", median {event.median_tokens:,} and at most {event.longest_tokens:,}{most} a row"
+    answers = f" ({event.cut_answers:,} of the answers)" if event.cut_answers else ""
+    read = ""
+    if event.read_rows is not None:
+        aside = f", {event.set_aside_rows:,} set aside" if event.set_aside_rows else ""
+        read = f"{plural(event.read_rows, 'row')} read{aside}: "
+    use = "to train on" if event.sets == 1 else f"of {event.sets} sets to draw from"
+    return (
+        f"{read}{plural(event.train_rows, 'row')} {use}, {event.eval_rows:,} to evaluate; "
+        f"{plural(event.train_tokens, 'token')}{lengths}, {event.learned_tokens:,} learned{share}; "
+        f"{plural(event.dropped_rows, 'row')} dropped, {event.truncated_rows:,} cut{answers}, "
+        f"{plural(event.duplicate_rows, 'duplicate')} dropped"
+    )
+
+
+def _mix(event: MixDelivered) -> str:
+    """Shares of rows are what the weights ask for, shares of learned tokens what the loss is made of."""
+    parts = [
+        f"{file} {rows:,} of {available:,} rows ({share:.1%} of the rows, {learned:.1%} of the learned tokens)"
+        for file, rows, available, share, learned in zip(
+            event.files, event.rows, event.available, event.shares, event.learned_shares, strict=True
+        )
+    ]
+    return f"an epoch of the mix: {', '.join(parts)}"
+
+
+def _layouts(event: LayoutsRecognised) -> str:
+    """A file whose rows mix layouts is often two files, or one that was exported wrongly."""
+    columns = several(event.columns) or "none"
+    renamed = [f"{meaning} is {column}" for meaning, column in event.renamed.items() if meaning != column]
+    said = f"; {', '.join(renamed)}" if renamed else ""
+    said += f"; not read: {several(event.left_out)}" if event.left_out else ""
+    (main, count), *others = event.layouts.items()
+    if not others:
+        rows = f"all {count:,} rows" if count != 1 else "the one row"
+        return f"layout: {main} in {rows} of {event.file} (columns {columns}){said}"
+    rest = [f"{many:,} {layout}: {_places(event.where.get(layout, []), many)}" for layout, many in others]
+    return (
+        f"warning: the rows of {event.file} mix layouts: {count:,} {main} (columns {columns}), {', '.join(rest)}{said}"
+    )
+
+
+def _places(first: list[str], rows: int) -> str:
+    return listed(first) + (f" and {rows - len(first):,} more" if rows > len(first) else "")
+
+
+def _augmented(event: RowsAugmented) -> str:
+    left_out = {"equal to another row": event.equal, "like an evaluation row": event.like_evaluation}
+    told = [f"{count:,} {what} left out" for what, count in left_out.items() if count]
+    if event.failed:
+        why = "; ".join(f"{reason}: {count:,}" for reason, count in event.reasons.items())
+        told.append(f"{event.failed:,} could not be made ({why})")
+    if event.asked is not None:
+        told.append(f"{event.asked:,} questions put to the model")
+    return f"{event.type}: {plural(event.made, 'row')} made of {event.rows:,}" + "".join(f", {each}" for each in told)
 
 
 def _training(event: Event) -> str | None:
@@ -81,7 +152,8 @@ def _training(event: Event) -> str | None:
         case TrainingStarted():
             return (
                 f"training {event.trainable_parameters:,} of {event.total_parameters:,} parameters on {event.device} "
-                f"({event.dtype}): {event.total_steps} steps of {event.effective_batch_rows} rows"
+                f"({event.dtype}): {plural(event.total_steps, 'step')} of "
+                f"{plural(event.effective_batch_rows, 'row')}"
             )
         case Evaluated():
             figures = {"perplexity": event.eval_perplexity, **event.metrics}
@@ -100,7 +172,7 @@ def _training(event: Event) -> str | None:
             )
         case TrainingEnded():
             return (
-                f"trained {event.step} steps in {event.seconds:.1f} s, mean loss {event.train_loss:.4f}; "
+                f"trained {plural(event.step, 'step')} in {event.seconds:.1f} s, mean loss {event.train_loss:.4f}; "
                 f"kept the weights of step {event.best_step}"
             )
         case _:

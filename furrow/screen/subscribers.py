@@ -36,6 +36,8 @@ TOLD = ("reward", "undecided_share", "rewards/accuracies", "accuracy")
 """Figures of an objective that a line of progress has room for; metrics.jsonl has all."""
 PLAIN_LINES = 20
 """About how many step lines a run prints into a pipe."""
+SECONDS_BETWEEN = 10.0
+"""Between two lines of a pipe about work whose progress a terminal shows as a bar."""
 
 
 @contextmanager
@@ -108,14 +110,16 @@ class _Live:
             case StepEnded():
                 self._progress.update(self._tasks["training"], completed=event.step, figures=self._speed.figures(event))
             case Progressed():
-                self._progress.update(self._task(event.stage, event.total), completed=event.done)
+                self._progress.update(self._task(event.stage, event.total), completed=event.done, total=event.total)
+                if event.done == event.total:
+                    self._progress.remove_task(self._tasks.pop(event.stage))
             case Evaluated():
                 self._speed.evaluated(event)
                 self._say(event)
             case _:
                 self._say(event)
 
-    def _task(self, name: str, total: int, done: int = 0) -> TaskID:
+    def _task(self, name: str, total: int | None, done: int = 0) -> TaskID:
         if name not in self._tasks:
             self._tasks[name] = self._progress.add_task(one_line(name), total=total, completed=done, figures="")
         return self._tasks[name]
@@ -132,11 +136,13 @@ class _Plain:
 
     def __init__(self) -> None:
         self._speed, self._total, self._started = _Speed(), 0, time.monotonic()
-        self._begun = 0
+        self._begun, self._told = 0, self._started
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, Resumed):
             self._begun = event.step
+        if isinstance(event, Progressed):
+            self._progressed(event)
         if isinstance(event, RolledBack):
             self._begun, self._started = event.step, time.monotonic()
         if isinstance(event, TrainingStarted):
@@ -155,3 +161,9 @@ class _Plain:
             elapsed = time.monotonic() - self._started
             left = elapsed / (event.step - self._begun) * (self._total - event.step)
             click.echo(f"step {event.step}/{self._total}  {figures}  {left:.0f} s left")
+
+    def _progressed(self, event: Progressed) -> None:
+        now = time.monotonic()
+        if now - self._told >= SECONDS_BETWEEN and event.done != event.total:
+            self._told = now
+            click.echo(f"{one_line(event.stage)}: {event.done:,}" + (f" of {event.total:,}" if event.total else ""))

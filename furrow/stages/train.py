@@ -14,10 +14,12 @@ from furrow.components.interruption import StopRequest, Unwound
 from furrow.components.models.folder import recognise
 from furrow.components.prompt_template import PromptTemplate
 from furrow.stages import wire
+from furrow.stages.data.augmenting import answers_kept
 from furrow.stages.data.rows import Rows
-from furrow.stages.data.shown import Shown, shown
+from furrow.stages.data.shown import Shown
 from furrow.stages.data.training_data import TrainingData, prepare, read_rows
 from furrow.stages.export import export_all, general_probes, probes_from, wanted
+from furrow.stages.preview import preview_of
 from furrow.stages.reporting.report import write_report
 from furrow.stages.run.changed import Changes
 from furrow.stages.run.facts import RunFacts, facts_of, still_true
@@ -54,7 +56,7 @@ def train(
     before: list[Event] = []  # what happens before there are trackers belongs to the run's record too
     early, events = EventStream(emit, before.append, stop.moved), EventStream(emit, stop.moved)
     with ExitStack() as stack:
-        begins = stack.enter_context(before_it_began(run, stop, resuming))
+        begins = stack.enter_context(before_it_began(run, stop, resuming, lambda: answers_kept(strategy)))
         stack.enter_context(run.claim(overwrite=overwrite, resume=resuming, emit=early))
         stack.enter_context(watched_over(run, stop, _hang_timeout(strategy)))
         job = _verified(loaded, run, resume, allow, early)
@@ -104,6 +106,8 @@ def _verified(loaded: Loaded, run: RunFolder, resume: Path | None, allow: Sequen
         tuner.start()  # the model is loaded while the rows are tokenised
     data = prepare(loaded, tuner.tokenizer, emit, rows)
     changes.require_same_classes(data.labels)
+    if data.maker.template is not None and data.labels is None:  # a classifier is asked in plain text
+        tuner.tokenizer.chat_template = data.maker.template.jinja()  # it is saved with the model, which knows no other
     return _Job(loaded, run, tuner, data, changes, trained)
 
 
@@ -136,6 +140,8 @@ def _begin(job: _Job, resume: Path | None, emit: Emit) -> tuple[Path | None, Run
     bad = job.data.rows.bad
     if set_aside := bad.event(bad.publish(run.path)):
         emit(set_aside)
+    if dropped := job.data.publish_dropped(run.path):
+        emit(dropped)
     return checkpoint, facts
 
 
@@ -165,7 +171,7 @@ def _hang_timeout(strategy: Strategy) -> float:
 def dry_run(
     loaded: Loaded, count: int, emit: Emit, *, resume: Path | None = None, allow: Sequence[str] = ()
 ) -> tuple[TrainingData, list[Shown]]:
-    """The data as the model will see it: every sequence of the first `count` rows, in order.
+    """The data as the model will see it: every sequence of the first `count` rows, in order, as `preview` shows them.
 
     With `resume`, what `train` would refuse to go on with is refused; the run folder is read and not touched.
     """
@@ -174,7 +180,7 @@ def dry_run(
     data = prepare(loaded, tokenizer, emit, rows)
     if bad := data.rows.bad.event():
         emit(bad)
-    return data, [each for example in data.train.examples[:count] for each in shown(example, tokenizer)]
+    return data, preview_of(data.rows, data.maker, count=count).rows
 
 
 def _would_go_on(loaded: Loaded, resume: Path, allow: Sequence[str], emit: Emit) -> Rows:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+from furrow.components.augmentation import Ask, AskedModel, Augmentation
+from furrow.components.base_models import source_of
 from furrow.components.exporter import Exporter
 from furrow.components.fine_tuner import FineTuner
 from furrow.components.model_app import Judge, ModelApp
+from furrow.components.models.folder import ModelFolder
 from furrow.components.models.served import Served
 from furrow.components.prompt_template import PromptTemplate
 from furrow.components.registry import factory, find
@@ -26,6 +30,14 @@ def prompt_template(strategy: Strategy, tokenizer: Any) -> PromptTemplate:
         component = find("prompt_template", "format")
         return factory(component)(component.config.model_validate({"format": "{input}{output}"}), tokenizer)
     return factory(strategy.prompt_template.component)(strategy.prompt_template.config, tokenizer)
+
+
+def templates_of_mix(strategy: Strategy, tokenizer: Any, usual: PromptTemplate) -> list[PromptTemplate]:
+    """Those of the sets of a mix, by their number; `usual` where a set names none. A classifier's text has no other."""
+    if getattr(getattr(strategy.fine_tuner.config, "objective", None), "text", "template") == "plain":
+        return []
+    named = [source.template for source in strategy.dataset.mix]
+    return [usual if each is None else factory(each.component)(each.config, tokenizer) for each in named]
 
 
 def model_app(strategy: Strategy, served: Served) -> ModelApp:
@@ -59,6 +71,22 @@ def app(kind: str, served: Served) -> ModelApp:
     """An app of that type with its default settings."""
     component = find("model_app", kind)
     return factory(component)(component.config(), served)
+
+
+def augmentation(wired: Wired, ask: Ask | None) -> Augmentation:
+    """What makes rows of rows; `ask` for one whose settings name a model."""
+    return factory(wired.component)(wired.config, ask)
+
+
+def asked_app(strategy: Strategy, model: AskedModel) -> ModelApp:
+    """The app that an augmentation asks, its model loaded: of its own, or the strategy's base model."""
+    served = Served(
+        model=ModelFolder(Path(source_of(strategy.fine_tuner.config.base_model)), "weights"),  # type: ignore[attr-defined]
+        exports=strategy.output_dir / "exports",
+        model_name=strategy.model_name,
+        device=str(getattr(getattr(strategy.fine_tuner.config, "hardware", None), "device", "auto")),
+    )
+    return factory(find("model_app", model.type))(model.app, served)
 
 
 def exporter(kind: str, **settings: Any) -> Exporter:

@@ -7,7 +7,7 @@ import io
 from rich.console import Console
 from rich.progress import Progress
 
-from furrow.components.events import Resumed, StepEnded, TrainingStarted
+from furrow.components.events import Progressed, Resumed, StepEnded, TrainingStarted
 from furrow.screen import subscribers
 from furrow.screen.subscribers import showing
 
@@ -55,3 +55,21 @@ def test_the_bar_of_a_resumed_run_begins_at_the_step_that_it_went_on_from(monkey
             live(step(number))
         [task] = progress.tasks
         assert (task.completed, task.time_remaining) == (902, 980.0)
+
+
+def test_a_bar_of_work_that_is_done_goes_away(monkeypatch):
+    with Progress(console=Console(file=io.StringIO(), force_terminal=True)) as progress:
+        live = subscribers._Live(progress)
+        live(Progressed(stage="tokenising", done=5, total=None))
+        assert [(task.description, task.completed, task.total) for task in progress.tasks] == [("tokenising", 5, None)]
+        live(Progressed(stage="tokenising", done=9, total=9))
+        assert progress.tasks == []
+
+
+def test_in_a_pipe_long_work_is_told_every_ten_seconds(monkeypatch, capsys):
+    monkeypatch.setattr(subscribers, "time", clock := Clock())
+    with showing(Console(file=io.StringIO()), as_json=False) as show:
+        for done in range(1, 26):
+            clock.now += 1
+            show(Progressed(stage="tokenising", done=done * 1000, total=25_000))
+    assert capsys.readouterr().out.splitlines() == ["tokenising: 10,000 of 25,000", "tokenising: 20,000 of 25,000"]

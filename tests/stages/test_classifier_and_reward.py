@@ -232,7 +232,8 @@ def test_a_text_that_is_too_long_is_cut_for_the_answer_as_it_was_for_the_trainin
 def test_an_app_of_another_package_that_cannot_score_is_refused(strategy_file, pairs, monkeypatch):
     loaded, _, _ = trained(
         strategy_file, objective={"type": "reward"}, training_args={"max_steps": 1}, method=LORA,
-        dataset={"train_file": pairs["train_file"]}, data_preprocessing={"max_output_length": 3},
+        dataset={"train_file": pairs["train_file"], "on_faulty_data": "warn"},
+        data_preprocessing={"max_output_length": 3},
     )  # fmt: skip
     assessor = assessor_of(loaded.strategy)
     assert assessor.assess("z?", "It is z.") == assessor.assess("z?", "It is quite another answer.")  # cut alike

@@ -33,7 +33,7 @@ def hostile(strategy_file, tmp_path):
         run = tmp_path / "run[bold]<b>"  # a path with control characters is refused
         file = strategy_file(
             training_args={"max_steps": 2, "output_dir": str(run), "eval_strategy": "steps", "eval_steps": 1},
-            dataset={"train_file": str(data), "eval_split": 0.4, "on_bad_row": "skip"},
+            dataset={"train_file": str(data), "eval_split": 0.4, "on_bad_row": "skip", "on_faulty_data": "warn"},
             data_preprocessing={"max_length": 250, "max_input_length": 120, "max_output_length": 120},
         )
         body = yaml.safe_load(file.read_text())
@@ -116,7 +116,7 @@ def assert_inert(html, more):
 def test_on_a_terminal_its_orders_are_not_obeyed_and_its_markup_is_shown(furrow, hostile, monkeypatch, rows, config):
     drawn = io.StringIO()
     screen = Console(file=drawn, force_terminal=True, width=3000, highlight=False, color_system="truecolor")
-    for module in ("console", "tables", "checks", "dry_run"):
+    for module in ("console", "tables", "checks", "preview"):
         monkeypatch.setattr(f"furrow.screen.{module}.console", lambda: screen)
     file, _ = hostile(rows, **config)
     named = ("--strategy-file", file, "--strategy", "tiny")

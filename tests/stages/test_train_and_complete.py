@@ -202,8 +202,10 @@ def test_a_row_with_an_empty_answer_is_an_error_with_its_line(strategy_file, tmp
 
 def test_a_dry_run_marks_exactly_the_answer_and_its_end(strategy_file):
     _, [first, *_] = dry_run(load("tiny", strategy_file()), 1, lambda event: None)
-    assert "".join(token for token, learned in first.tokens if not learned) == "<|user|>What is a?<|end|><|assistant|>"
-    assert "".join(token for token, learned in first.tokens if learned) == "It is aa.<|end|>"
+    assert (
+        "".join(token.text for token in first.tokens if not token.learned) == "<|user|>What is a?<|end|><|assistant|>"
+    )
+    assert "".join(token.text for token in first.tokens if token.learned) == "It is aa.<|end|>"
 
 
 def test_plain_text_is_learned_whole_and_long_text_in_several_pieces(strategy_file, tmp_path):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from furrow.components.models.folder import ModelFolder
 
-WRITERS = ("llama_cpp", "ollama")
+WRITERS = ("llama_cpp", "ollama", "openai_compatible")
 """Apps that serve models which write text, and no others."""
 
 

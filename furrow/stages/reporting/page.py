@@ -108,7 +108,7 @@ def _training(record: RunRecord, monitoring: MonitoringConfig) -> list[Section]:
     ]
     if answers := record.answers():
         found.append(Section("Samples before and after", [Samples(answers)]))
-    return [*found, *_classes(record)]
+    return [*found, *_mix(record), *_classes(record)]
 
 
 def _headline(record: RunRecord) -> list[tuple[str, str]]:
@@ -138,13 +138,32 @@ def _before(record: RunRecord) -> float:
     return float(sum(event["seconds"] for event in measured if event["step"] <= resumed["step"]))
 
 
+def _mix(record: RunRecord) -> list[Section]:
+    """What an epoch has of each set, by rows as the weights ask for it, and by what is learned."""
+    mix = record.last("mix_delivered")
+    if mix is None:
+        return []
+    rows, learned = (max(sum(mix[name]), 1) for name in ("rows", "learned_tokens"))
+    lines = [
+        (file, f"{count:,} of {has:,}", *(f"{share:.1%}" for share in (wanted, count / rows, tokens / learned)), at)
+        for file, count, has, wanted, tokens, at in zip(
+            mix["files"], mix["rows"], mix["available"], mix["wanted"], mix["learned_tokens"],
+            mix["eval_rows"] or ["-"] * len(mix["files"]), strict=True,
+        )
+    ]  # fmt: skip
+    head = ("set", "rows an epoch", "share asked for", "of the rows", "of the learned tokens", "rows to evaluate on")
+    return [Section("Mix", [Table(head, lines)])]
+
+
 def _facts(record: RunRecord) -> Iterable[tuple[str, str]]:
     if data := record.last("data_prepared"):
         yield "rows", f"{data['train_rows']:,} to train on, {data['eval_rows']:,} to evaluate"
         yield "rows dropped, cut", f"{data['dropped_rows']:,}, {data['truncated_rows']:,}"
         if bad := record.last("rows_set_aside"):
             yield "rows set aside", f"{bad['rows']:,} of {bad['of']:,}, in {bad['path']}: {', '.join(bad['first'])}"
-        learned, tokens = data["learned_tokens"], data["train_tokens"]
+        mix = record.last("mix_delivered") or {}
+        learned = sum(mix.get("learned_tokens", [data["learned_tokens"]]))
+        tokens = sum(mix.get("tokens", [data["train_tokens"]]))
         yield "tokens an epoch", f"{tokens:,}" + (f", learned {learned:,} ({learned / tokens:.0%})" if learned else "")
     if begun := record.last("training_started"):
         trained, total = begun["trainable_parameters"], begun["total_parameters"]

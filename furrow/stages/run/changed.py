@@ -31,7 +31,7 @@ from furrow.strategies.schema import Strategy
 
 _PLACES = frozenset({
     (*CONFIG, "training_args", "output_dir"),
-    *(("dataset", name) for name in ("train_file", "eval_file", "reader")),
+    *(("dataset", name) for name in ("train_file", "eval_file", "reader", "format", "columns")),
     *((*BASE_MODEL, name) for name in ("builtin", "path", "huggingface_id")),
 })  # fmt: skip
 _OTHER_MODEL = (
@@ -53,7 +53,7 @@ class Changes:
         """Reads the run folder and touches nothing. Raises RequestError with everything that is refused, at once."""
         manifest, now = run.read_manifest(), base_model_facts(loaded.strategy)
         found = of_strategy(run, loaded)
-        found += _of_rows(manifest, rows, loaded.strategy)
+        found += _of_rows(manifest, rows)
         found += _of_base_model(manifest.get("base_model"), now, loaded)
         permitted = allowed([name for name in allow if now is not None or not _names_base_model(name)], found)
         fixed = [change for change in found if change.is_fixed]
@@ -137,12 +137,13 @@ def _as_it_was(file: Path) -> Mapping[str, Any]:
             ) from error
 
 
-def _of_rows(manifest: Mapping[str, Any], rows: Rows, strategy: Strategy) -> list[Change]:
+def _of_rows(manifest: Mapping[str, Any], rows: Rows) -> list[Change]:
     found = []
-    for side in ("train_file", "eval_file"):
-        path = ("dataset", side)
-        before, now = manifest.get("rows", {}).get(side), rows.prints.get(side)
-        name = getattr(strategy.dataset, side)
+    were = manifest.get("rows", {})
+    for side in dict.fromkeys(("train_file", "eval_file", *were, *rows.prints)):
+        path: tuple[str, ...] = ("dataset", *side.split("."))
+        before, now = were.get(side), rows.prints.get(side)
+        name = rows.files.get(side, {}).get("path")
         if "rows" not in manifest:  # a run of a Furrow that knew the files alone
             sums = [each.get(side, {}).get("sha256") for each in (manifest.get("data", {}), rows.files)]
             if "data" in manifest and sums[0] != sums[1]:
@@ -155,7 +156,7 @@ def _of_rows(manifest: Mapping[str, Any], rows: Rows, strategy: Strategy) -> lis
             first, last = first_difference(before, now)
             where = f"row {first}" if first == last else f"one of the rows {first} to {last}"
             old, new = (f"{each['rows']} rows, sha256 {each['sha256'][:8]}" for each in (before, now))
-            found.append(Change(path, old, new, Bound(), f"{name}: {where} is the first that differs"))
+            found.append(Change(path, old, new, Bound(), f"{name or side}: {where} is the first that differs"))
     return found
 
 

@@ -19,6 +19,7 @@ from furrow.components.events import Emit
 from furrow.components.models.folder import STRATEGY_FILE
 from furrow.components.secrets import scrubbed, scrubbed_values
 from furrow.stages.data.bad_rows import FILE as BAD_ROWS_FILE
+from furrow.stages.data.dropped import FILE as DROPPED_FILE
 from furrow.stages.reporting.record import read_record
 from furrow.stages.run.lock import LOCK, locked
 from furrow.stages.run.way_out import begun_from, learned_in, set_aside_in
@@ -38,6 +39,7 @@ OWN = (
     "report.html",
     CURVES_FILE,
     BAD_ROWS_FILE,
+    DROPPED_FILE,
     "wandb",
     "mlflow",
     "comet",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from furrow.components.disk.checkpoint_folder import checkpoints_in
 from furrow.components.errors import FurrowError
@@ -14,9 +15,11 @@ from furrow.stages.run.folder import RunFolder
 
 
 @contextlib.contextmanager
-def before_it_began(run: RunFolder, stop: StopRequest, resume: bool) -> Iterator[Callable[[], None]]:
+def before_it_began(
+    run: RunFolder, stop: StopRequest, resume: bool, answers: Callable[[], Path | None] = lambda: None
+) -> Iterator[Callable[[], None]]:
     """Where a signal changes nothing: an earlier run is as it was, and one that is gone on with can be again. To be
-    told when the run begins.
+    told when the run begins. `answers`: the file that keeps those of models that were asked for rows, if any.
 
     A signal can cut a lock of Python's own open, whose error is then what arrives here.
     """
@@ -37,6 +40,8 @@ def before_it_began(run: RunFolder, stop: StopRequest, resume: bool) -> Iterator
         if begun:
             raise Interrupted(number, f"at once; {_kept(run)}", resumable=run.resumable) from error
         what = "before the training went on" if resume else "before the run began; nothing is kept"
+        if (file := answers()) is not None:
+            what += f"{'; kept are' if resume else ' but'} the answers of the models that were asked ({file})"
         raise Interrupted(number, what, resumable=resume, as_asked=True) from error
 
 

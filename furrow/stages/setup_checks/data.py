@@ -5,6 +5,7 @@ It goes the way of `train` (the same reading, splitting, rendering and cutting),
 
 from __future__ import annotations
 
+import itertools
 import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,14 +13,16 @@ from dataclasses import dataclass
 from furrow.components.checks import Check
 from furrow.components.errors import several
 from furrow.components.events import listed
+from furrow.components.plural import plural
 from furrow.components.prompt_template import PromptTemplate
 from furrow.components.records import Row
-from furrow.stages import wire
 from furrow.stages.data.bad_rows import BadRows
 from furrow.stages.data.control_tokens import forged_turns
-from furrow.stages.data.examples import ExampleMaker, Prepared, classes_of, objective_of
+from furrow.stages.data.cut_by import rows_cut_by
+from furrow.stages.data.examples import ExampleMaker, Prepared, maker_for
+from furrow.stages.data.faulty import GO_ON, cuts, leaks
 from furrow.stages.data.prepared import TOO_MANY_DROPPED
-from furrow.stages.data.rows import Rows, leakage, load_rows
+from furrow.stages.data.rows import DUPLICATES, Rows, leakage, load_rows
 from furrow.stages.setup_checks.answers import answers
 from furrow.stages.setup_checks.tokenizer import LightTokenizer
 from furrow.strategies.files import Loaded
@@ -43,27 +46,31 @@ class NoTokenizerYet:
 def check_data(loaded: Loaded, tokenizer: LightTokenizer | None) -> Iterator[Check]:
     """Raises RequestError for a file that is not there and for the first bad row, by file:line."""
     dataset = loaded.strategy.dataset
-    if dataset.train_file is None:
+    if dataset.train_file is None and not dataset.mix:
         remedy = "give train --train-dataset FILE; to check it here, --set dataset.train_file=FILE"
         yield Check("dataset", "warning", "the strategy names no rows to learn", remedy)
         return
-    rows = load_rows(loaded, lambda event: None)
-    yield from _check_rows(rows, dataset.train_file, dataset.eval_file)
+    rows = load_rows(loaded, lambda event: None, ask=False)
+    learned = dataset.train_file or " and ".join(source.file for source in dataset.mix)
+    yield from _check_rows(rows, learned, dataset.eval_file, stops=dataset.on_faulty_data == "stop")
     yield from answers("prompt template", _check_examples(loaded.strategy, rows, tokenizer))
     if bad := rows.bad.event():
         found = f"{bad.rows:,} of {bad.of:,} rows cannot be used, and train sets them aside: {listed(bad.first)}"
         yield Check("bad rows", "warning", found)
 
 
-def _check_rows(rows: Rows, train_file: str, eval_file: str | None) -> Iterator[Check]:
+def _check_rows(rows: Rows, train_file: str, eval_file: str | None, *, stops: bool) -> Iterator[Check]:
     measured = f", {len(rows.evaluation):,} to evaluate on" if rows.evaluation else ", none to evaluate on"
     files = f"{train_file}" + (f" and {eval_file}" if eval_file else "")
     doubles = f", {rows.duplicates:,} duplicates dropped" if rows.duplicates else ""
-    yield Check("dataset", "passed", f"{len(rows.train):,} rows to learn{measured}{doubles} ({files})")
-    if rows.dropped:
-        places = listed([f"{dropped.where} ({dropped.reason})" for dropped in rows.dropped])
-        yield Check("data quality", "warning", f"{len(rows.dropped):,} rows dropped by filter_quality: {places}")
-    if warning := leakage(rows):
+    yield Check("dataset", "passed", f"{plural(len(rows.train), 'row')} to learn{measured}{doubles} ({files})")
+    if rows.flawed:
+        flawed = [dropped for dropped in rows.dropped if dropped.rule != DUPLICATES]
+        places = listed([f"{dropped.where} ({dropped.reason})" for dropped in flawed])
+        yield Check("data quality", "warning", f"{plural(rows.flawed, 'row')} dropped by filter_quality: {places}")
+    if fault := next(leaks(rows), None) if stops else None:
+        yield Check("train/eval leakage", "failed", fault.what, f"{fault.remedy}, {GO_ON}")
+    elif warning := leakage(rows):
         yield Check("train/eval leakage", "warning", warning.message, warning.remedy or "")
     elif rows.evaluation:
         yield Check("train/eval leakage", "passed", "no row to evaluate on is learned")
@@ -71,11 +78,10 @@ def _check_rows(rows: Rows, train_file: str, eval_file: str | None) -> Iterator[
 
 def _check_examples(strategy: Strategy, rows: Rows, tokenizer: LightTokenizer | None) -> Iterator[Check]:
     facts = tokenizer or NoTokenizerYet()
-    template = None if objective_of(strategy) == "pretrain" else wire.prompt_template(strategy, facts)
-    classes = classes_of(strategy, rows)
-    maker = ExampleMaker(template, facts, strategy.data_preprocessing, objective_of(strategy), classes, rows.bad)
+    maker = maker_for(strategy, facts, rows)
+    template, classes = maker.template, maker.classes
     if classes is not None:
-        for row in (*rows.train, *rows.evaluation):
+        for row in itertools.chain(rows.train, rows.evaluation):
             with rows.bad.looking_at(row):
                 classes.labels.number(row)
         rows.leave_out_bad()
@@ -99,7 +105,10 @@ def _check_examples(strategy: Strategy, rows: Rows, tokenizer: LightTokenizer | 
     yield _fits(template, strategy, sampled)
     if template is not None and (warning := forged_turns((row for side in sides for row in side), tokenizer)):
         yield Check("control tokens", "warning", warning.message, warning.remedy or "")
-    yield from _check_lengths(train, evaluation, maker.max_length)
+    yield from _check_lengths(train, evaluation, maker)
+    if strategy.dataset.on_faulty_data == "stop":
+        for fault in cuts(train, maker):
+            yield Check("answers cut", "failed", fault.what, f"{fault.remedy}, {GO_ON}")
 
 
 def _refuse_mostly_bad(bad: BadRows, sides: Sequence[Sequence[Row]]) -> None:
@@ -112,8 +121,8 @@ def _fits(template: PromptTemplate | None, strategy: Strategy, sampled: str) -> 
     return Check("prompt template", "passed", f"{what} in {sampled}")
 
 
-def _check_lengths(train: Prepared, evaluation: Prepared, most: int) -> Iterator[Check]:
-    lengths = [*train.lengths, *evaluation.lengths]
+def _check_lengths(train: Prepared, evaluation: Prepared, maker: ExampleMaker) -> Iterator[Check]:
+    lengths, most = [*train.lengths, *evaluation.lengths], maker.max_length
     remedy = "raise data_preprocessing.max_length, or shorten the prompts"
     if lengths:
         found = f"median {_median(lengths):,} tokens, longest {max(lengths):,}, limit {most:,}"
@@ -122,11 +131,13 @@ def _check_lengths(train: Prepared, evaluation: Prepared, most: int) -> Iterator
     if dropped := [*train.dropped, *evaluation.dropped]:
         count = len(train.dropped)
         useless = not train.examples or count > TOO_MANY_DROPPED * (count + len(train.examples))
-        found = f"{len(dropped):,} rows lose {train.lost} to the limit of {most:,}: {listed(dropped)}"
+        lose = plural(len(dropped), "row loses", "rows lose")
+        found = f"{lose} {train.lost} to the limit of {most:,}: {listed(dropped)}"
         yield Check("rows too long", "failed" if useless else "warning", found, remedy)
     if truncated := [*train.truncated, *evaluation.truncated]:
-        found = f"{len(truncated):,} rows are cut at {most:,} tokens: {listed(truncated)}"
-        yield Check("rows cut", "warning", found, remedy)
+        limit = rows_cut_by(train if train.truncated else evaluation, maker)
+        found = f"{plural(len(truncated), 'row is', 'rows are')} cut at {limit.told}: {listed(truncated)}"
+        yield Check("rows cut", "warning", found, f"raise {limit.where}, or shorten the rows")
 
 
 def _spread(rows: Sequence[Row]) -> list[Row]:

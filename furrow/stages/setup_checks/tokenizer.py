@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from tokenizers import Tokenizer
 
@@ -27,8 +27,11 @@ class Encoded:
 class LightTokenizer:
     """What templates (`TokenizerFacts`) and `ExampleMaker` ask of a tokenizer."""
 
+    IS_ITS_BACKEND: ClassVar = True
+    """For `backend_of`: what a call returns is what `backend_tokenizer` makes of the text."""
+
     def __init__(self, tokenizer: Any, settings: dict[str, Any]) -> None:
-        self._tokenizer = tokenizer
+        self.backend_tokenizer = tokenizer
         self.chat_template: str | None = settings.get("chat_template")
         self.bos_token: str | None = _text(settings.get("bos_token"))
         self.eos_token: str | None = _text(settings.get("eos_token"))
@@ -37,17 +40,17 @@ class LightTokenizer:
         self.model_max_length = settings.get("model_max_length")
 
     def __call__(self, text: str, add_special_tokens: bool = True) -> Encoded:
-        return Encoded(self._tokenizer.encode(text, add_special_tokens=add_special_tokens).ids)
+        return Encoded(self.backend_tokenizer.encode(text, add_special_tokens=add_special_tokens).ids)
 
     @property
     def added_tokens_decoder(self) -> Mapping[int, Any]:
-        return dict(self._tokenizer.get_added_tokens_decoder())
+        return dict(self.backend_tokenizer.get_added_tokens_decoder())
 
     def convert_ids_to_tokens(self, token_id: int) -> str:
-        return str(self._tokenizer.id_to_token(token_id))
+        return str(self.backend_tokenizer.id_to_token(token_id))
 
     def _id_of(self, token: str | None) -> int | None:
-        return None if token is None else self._tokenizer.token_to_id(token)
+        return None if token is None else self.backend_tokenizer.token_to_id(token)
 
 
 def light_tokenizer(folder: Path) -> LightTokenizer | None:

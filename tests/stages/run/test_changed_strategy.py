@@ -189,7 +189,7 @@ def test_a_frozen_base_that_was_drawn_by_the_seed_holds_it_fast(go):
 
 def test_another_metric_looks_for_the_best_step_anew(go, tmp_path):
     measured = {"eval_strategy": "steps", "eval_steps": 2, "load_best_model_at_end": True}
-    data = [f"dataset.eval_file={tmp_path / 'qa.jsonl'}"]
+    data = [f"dataset.eval_file={tmp_path / 'qa.jsonl'}", "dataset.on_faulty_data=warn"]
     go(cut=7, arguments=measured, overrides=data)
     changed = {**measured, "metric_for_best_model": "eval_perplexity"}
     with pytest.raises(RequestError, match=r"metric_for_best_model: eval_loss → eval_perplexity"):

@@ -59,7 +59,8 @@ def test_lengths_are_those_that_training_will_see(found, rows):
 
 
 def test_rows_that_lose_their_answer_fail_where_most_do_and_warn_where_few_do(found, rows):
-    long, tight = {"prompt": "Why " * 20, "completion": "So"}, {"data_preprocessing": {"max_length": 8}}
+    long = {"prompt": "Why " * 20, "completion": "So"}
+    tight = {"data_preprocessing": {"max_length": 8, "truncation": "cut_answer"}}
     assert statuses(found({"dataset": {"train_file": rows(long)}, **tight}), "rows too long") == ["failed"]
     most = {"dataset": {"train_file": rows(long, {**long, "completion": "Why"}, ROW)}, **tight}
     assert statuses(found(most), "rows too long") == ["failed"]
@@ -103,6 +104,8 @@ def test_rows_on_both_sides_are_a_leak(found, rows):
     other = {"prompt": "Why not", "completion": "So"}
     files = {"train_file": rows(ROW, other), "eval_file": rows(ROW, name="eval")}
     [leak] = found({"dataset": files})["train/eval leakage"]
+    assert (leak.status, "eval.jsonl:1" in leak.found) == ("failed", True)
+    [leak] = found({"dataset": {**files, "on_faulty_data": "warn"}})["train/eval leakage"]
     assert (leak.status, "eval.jsonl:1" in leak.found) == ("warning", True)
     files["eval_file"] = rows({"prompt": "Who", "completion": "So"}, name="eval")
     assert statuses(found({"dataset": files}), "train/eval leakage") == ["passed"]
