@@ -10,6 +10,7 @@ from typing import Any
 
 from benchmarks import cases, machine
 from benchmarks.cases import CASES
+from benchmarks.data.section import section
 from benchmarks.plot import plot
 from benchmarks.records import Records, Run, middle, ratio
 from benchmarks.systems.table import SYSTEMS
@@ -38,7 +39,7 @@ def page_text(records: Records, picture: str) -> str:
     for name, case in CASES.items():
         if runs[name]:
             parts += [f"## {case.title}", _case_table(case.systems, runs[name]), _floor_text(runs[name])]
-    parts += [*_help(records), *_settings(records), _method()]
+    parts += [section(records), *_help(records), *_settings(records), _method()]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 

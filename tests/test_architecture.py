@@ -41,7 +41,7 @@ def imports(name: str, *, at_top: bool = False) -> Iterator[str]:
 def floor(module: str) -> int:
     """How high a module stands; the package itself (its version) is the ground."""
     parts = module.split(".")
-    return FLOORS.index(parts[1]) if len(parts) > 1 else 0
+    return FLOORS.index(parts[1].partition("_")[0]) if len(parts) > 1 else 0  # cli_data.py is a part of cli
 
 
 def slot_of(module: str) -> str | None:

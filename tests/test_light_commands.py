@@ -36,7 +36,17 @@ def watched(fresh_python, tmp_path):
     return run
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["strategies", "--help"], ["--version"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["train", "--help"],
+        ["strategies", "--help"],
+        ["data", "--help"],
+        ["data", "inspect", "--help"],
+        ["--version"],
+    ],
+)
 def test_help_imports_click_and_nothing_else(watched, arguments):
     assert watched(*arguments) == (0, {"click", "furrow"})
 
@@ -76,5 +86,14 @@ def test_split_reads_rows_without_anything_heavy(watched, tmp_path):
     rows = tmp_path / "rows.jsonl"
     rows.write_text("".join(f'{{"prompt": "{number}?", "completion": "{number}"}}\n' for number in range(20)))
     code, imported = watched("split", "--input", rows, "--eval-percent", "10")
+    assert code == 0
+    assert not imported & HEAVY
+
+
+@pytest.mark.parametrize("strategy", [[], ["--strategy", "demo_almanac"]], ids=["file", "strategy"])
+def test_data_are_inspected_without_anything_heavy(watched, tmp_path, strategy):
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text("".join(f'{{"prompt": "{number}?", "completion": "It is {number}."}}\n' for number in range(20)))
+    code, imported = watched("data", "inspect", "--train-dataset", rows, *strategy)
     assert code == 0
     assert not imported & HEAVY

@@ -29,6 +29,8 @@ _PATHS: tuple[Path, ...] = (
     _WRITTEN,
     ("dataset", "train_file"),
     ("dataset", "eval_file"),
+    ("dataset", "splitter", "list"),
+    ("dataset", "cache_dir"),
     (*CONFIG, "base_model", "path"),
     (*CONFIG, "method", "init_from"),
     ("components", "model_app", "config", "gguf"),
@@ -38,7 +40,8 @@ _PATHS: tuple[Path, ...] = (
 def uncontained(strategy: Strategy, body: Body) -> Iterator[Problem]:
     """Every name that is none, and every path that leads out."""
     said = strategy.model_dump(mode="json")
-    for paths, judge in ((_NAMES, wrong_name), (_MODEL_NAMES, wrong_model_name), (_PATHS, _wrong_path)):
+    mixed = [("dataset", "mix", number, "file") for number in range(len(strategy.dataset.mix))]
+    for paths, judge in ((_NAMES, wrong_name), (_MODEL_NAMES, wrong_model_name), ((*_PATHS, *mixed), _wrong_path)):
         for path in paths:
             value = _get(said, path)
             if isinstance(value, str) and (what := judge(value)):
@@ -89,5 +92,5 @@ def _wrong_path(path: str) -> str | None:
 
 def _get(data: Any, path: Path) -> Any:
     for step in path:
-        data = data.get(step) if isinstance(data, dict) else None
+        data = data[step] if isinstance(step, int) else data.get(step) if isinstance(data, dict) else None
     return data

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from furrow.components.errors import FurrowError
 from furrow.components.events import Event, Noted, Warned
+from furrow.components.registry import find
 from furrow.strategies.moved_keys import CONFIG
 from furrow.strategies.schema import default_output_dir
 
@@ -31,7 +33,8 @@ def fill(key: str, data: dict[str, Any]) -> tuple[dict[str, Any], list[Event]]:
     if "base_model" not in config:
         config = {**config, "base_model": {"builtin": BASE_MODEL}}
         events.append(_no_base_model(key))
-    if arguments.get("eval_strategy") in ("steps", "epoch") and not {"eval_file", "eval_split"} & dataset.keys():
+    says_nothing = not {"eval_file", "eval_split"} & dataset.keys() and not _has_own_share(dataset.get("splitter"))
+    if arguments.get("eval_strategy") in ("steps", "epoch") and says_nothing:
         dataset = {**dataset, "eval_split": EVAL_SPLIT}
         events.append(
             Noted(
@@ -50,6 +53,15 @@ def _no_base_model(key: str) -> Warned:
         "which knows only a garden almanac",
         remedy="name one, such as base_model: {huggingface_id: meta-llama/Llama-3.2-1B-Instruct}",
     )
+
+
+def _has_own_share(splitter: Any) -> bool:
+    """Whether a splitter, as it is written, keeps rows to evaluate on without an eval_split: k_fold does."""
+    kind = splitter.get("type") if isinstance(splitter, dict) else splitter
+    try:
+        return isinstance(kind, str) and getattr(find("dataset_splitter", kind).config, "own_share", False)
+    except FurrowError:  # verification's to report
+        return False
 
 
 def _mapping(data: dict[str, Any], key: str) -> dict[str, Any]:

@@ -35,9 +35,13 @@ class Problem:
     place: Place
     path: Path
     what: str
+    strategy: str = ""
+    """Whose it is, where several strategies are verified together."""
 
     def __str__(self) -> str:
         path, what = dotted(self.path), " ".join(self.what.splitlines())
+        if self.strategy:
+            path = f"strategy {self.strategy}: {path}".removesuffix(": ")
         text = scrubbed(f"{self.place}: {path}: {what}" if path else f"{self.place}: {what}")
         return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
 
@@ -59,5 +63,5 @@ def dotted(path: Path) -> str:
     )
 
 
-def _order(problem: Problem) -> tuple[str, int, str]:
-    return problem.place.source, problem.place.line or 0, dotted(problem.path)
+def _order(problem: Problem) -> tuple[str, int, str, str]:
+    return problem.place.source, problem.place.line or 0, problem.strategy, dotted(problem.path)

@@ -5,23 +5,24 @@ from __future__ import annotations
 import copy
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
 
-from furrow.components.errors import RequestError, did_you_mean
+from furrow.components.errors import RequestError, did_you_mean, several
 from furrow.components.events import Event
 from furrow.strategies import overrides as overriding
 from furrow.strategies.containment import uncontained
 from furrow.strategies.defaults import fill
-from furrow.strategies.errors import Problem, StrategyErrors
+from furrow.strategies.errors import Place, Problem, StrategyErrors
 from furrow.strategies.filled import filled_yaml
 from furrow.strategies.interpolation import resolve
+from furrow.strategies.keys import keys_at
 from furrow.strategies.moved_keys import SHORT_FORMS, settle
 from furrow.strategies.notes import contradictions, left_behind, notes
-from furrow.strategies.schema import Strategy
+from furrow.strategies.schema import TEMPLATE, Strategy
 from furrow.strategies.source import read_file
 from furrow.strategies.spellings import Body, bodies
 from furrow.strategies.verify import verify
@@ -69,18 +70,27 @@ def load(name: str, file: Path | None = None, overrides: Sequence[str] = ()) -> 
     return _load(there[name], there, overrides)
 
 
+def without_strategy(overrides: Sequence[str] = ()) -> Loaded:
+    """Every default, and a model that stands in where one is wanted: for who asks about data and about no model. Its
+    key is ''."""
+    source = {"base_model": {"builtin": "seedling"}, "export": {"model_name": "model"}}
+    return _load(Body("", source, {(): Place("no strategy", None, ())}), {}, overrides)
+
+
 def load_all(file: Path | None = None) -> list[Loaded]:
     """Every strategy of the file (or of the library). Raises StrategyErrors with the problems of all of them."""
     there = _bodies_of(file)
     loaded: list[Loaded] = []
-    problems: list[Problem] = []
+    problems: dict[Problem, list[str]] = {}
     for body in there.values():
         try:
             loaded.append(_load(body, there, ()))
         except StrategyErrors as error:
-            problems += error.problems
+            for problem in error.problems:  # those that extend a strategy have its problems too
+                problems.setdefault(problem, []).append(body.key)
     if problems:
-        raise StrategyErrors(problems)
+        many = len(there) > 1
+        raise StrategyErrors(replace(each, strategy=several(keys) if many else "") for each, keys in problems.items())
     return loaded
 
 
@@ -132,8 +142,9 @@ def _load(body: Body, there: dict[str, Body], overrides: Sequence[str]) -> Loade
     problems: list[Problem] = []
     whole, events = _inherit(body, there, problems)
     for text in overrides:
-        override = overriding.parse(text)
+        override = overriding.in_lists(overriding.parse(text), whole.data)
         events += settle(override, problems)
+        _imply_type(whole, override)
         events += left_behind(whole, override)
         whole = _laid_over(whole, override)
     data, refused = resolve(whole)
@@ -169,6 +180,7 @@ def _inherit(body: Body, there: dict[str, Body], problems: list[Problem]) -> tup
         own = {key: copy.deepcopy(value) for key, value in one.data.items() if key != "extends"}
         settled = Body(body.key, own, dict(one.places))
         events += settle(settled, problems)
+        _imply_type(whole, settled)
         events += left_behind(whole, settled)
         whole = _laid_over(whole, settled)
     return whole, events
@@ -199,11 +211,25 @@ def _laid_over(below: Body, above: Body) -> Body:
     return Body(below.key, data, {**below.places, **above.places})
 
 
+def _imply_type(below: Body, above: Body) -> None:
+    """A key that implies the type of the template does so too where what lies below names another type, which has no
+    such key."""
+    given, inherited = (body.data.get(TEMPLATE.slot) for body in (above, below))
+    if not isinstance(given, dict) or "type" in given or not isinstance(inherited, dict):
+        return
+    old, new = inherited.get("type"), TEMPLATE.implied_type(given)
+    known = {key.name for key in keys_at((TEMPLATE.slot,), old) if key.variant == old}
+    if old is not None and any(key in given and key not in known for key, _ in TEMPLATE.type_by_key):
+        given["type"] = new
+
+
 def _of_the_same_types(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
     """What lies below, without the settings of components whose `type` is another one above."""
     kept = {}
     for key, value in below.items():
         over = above.get(key)
+        if {type(value), type(over)} == {list, dict}:  # OmegaConf merges neither into the other
+            continue
         if isinstance(value, dict) and isinstance(over, dict):
             types = (value.get("type"), over.get("type"))
             if None not in types and types[0] != types[1]:

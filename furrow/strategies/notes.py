@@ -27,8 +27,10 @@ def notes(strategy: Strategy, body: Body) -> Iterator[Event]:
         yield Noted(message=f"{body.place(path)}: {dotted(body.written(path))} has no effect: {why}")
     tuner: Any = strategy.fine_tuner.config
     objective: Any = getattr(tuner, "objective", None)
-    yield from _idle(strategy, [tuner, getattr(tuner, "method", None), objective], body)
+    splitter = strategy.dataset.splitter.config if strategy.dataset.is_split else None
+    yield from _idle(strategy, [tuner, getattr(tuner, "method", None), objective, splitter], body)
     yield from _about_evaluation(strategy, body)
+    yield from _about_mix(strategy, body)
     yield from _about_steps(strategy, body)
     is_plain = strategy.prompt_template == TEMPLATE.wire({})
     if getattr(objective, "type", None) == "pretrain" and not is_plain:
@@ -83,10 +85,23 @@ def contradictions(strategy: Strategy, body: Body) -> list[Problem]:
         app: Path = ("components", "model_app", "type")
         what = f"{strategy.model_app.type} serves models that write text, and objective {objective} makes one that "
         problems.append(Problem(body.place(app), app, f"{what}scores it; use transformers"))
+    problems += _contradictions_of_mix(strategy, body)
     asked = (("export", key) for key in EXPORTERS if getattr(strategy.export, key))
     return problems + [
         Problem(body.place(path), path, refused[EXPORTERS[path[1]]]) for path in asked if EXPORTERS[path[1]] in refused
     ]
+
+
+def _contradictions_of_mix(strategy: Strategy, body: Body) -> Iterator[Problem]:
+    dataset, path = strategy.dataset, ("dataset", "mix")
+    if len(dataset.mix) == 1:
+        what = "one set is no mix; name it as dataset.train_file, or add another: [{file: …, weight: …}, …]"
+        yield Problem(body.place(path), path, what)
+    if dataset.mix and dataset.train_file is not None:
+        at = ("dataset", "train_file")
+        what = f"dataset.mix ({body.place(path)}) says too what is learned; make this file an entry of it, and say "
+        what += "train_file: null"
+        yield Problem(body.place(at), at, what)
 
 
 def _without_effect(config: Any, path: Path) -> Iterator[tuple[Path, str]]:
@@ -114,13 +129,30 @@ def _about_evaluation(strategy: Strategy, body: Body) -> Iterator[Event]:
         yield Noted(message=f"{body.place(path)}: {dotted(path)} has no effect: there is an eval_file")
     arguments = getattr(strategy.fine_tuner.config, "training_args", None)
     wanted = getattr(arguments, "eval_strategy", "no")
-    if wanted != "no" and dataset.eval_file is None and not dataset.eval_split:
+    if dataset.splitter.type != "random" and not dataset.is_split:
+        path = ("dataset", "splitter")
+        why = "there is an eval_file" if dataset.eval_file is not None else "eval_split is 0"
+        yield Noted(message=f"{body.place(path)}: {dotted(path)} has no effect: {why}")
+    if wanted != "no" and dataset.eval_file is None and not dataset.is_split:
         path = ("dataset", "eval_split")
         yield Warned(
             message=f"{body.place(path)}: eval_strategy is {wanted}, but eval_split is 0 and there is no eval_file: "
             "nothing to evaluate on",
             remedy="give dataset.eval_file (or --eval-dataset), or an eval_split such as 0.1",
         )
+
+
+def _about_mix(strategy: Strategy, body: Body) -> Iterator[Event]:
+    if not strategy.dataset.mix and _is_given(strategy.dataset, "stopping_strategy"):
+        path: Path = ("dataset", "stopping_strategy")
+        yield Noted(message=f"{body.place(path)}: {dotted(path)} has no effect: there is no mix")
+    for number, source in enumerate(strategy.dataset.mix):
+        if source.template is not None and source.template != strategy.prompt_template:
+            path = ("dataset", "mix", number, "template")
+            yield Noted(
+                message=f"{body.place(path)}: rows of {source.file} are learned with a template of their own; the "
+                f"trained model is asked with prompt_template ({strategy.prompt_template.type})"
+            )
 
 
 def _about_steps(strategy: Strategy, body: Body) -> Iterator[Event]:

@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 import yaml
+from omegaconf import OmegaConf
 
 from furrow.strategies.errors import Path, Place, Problem, StrategyErrors
 from furrow.strategies.references import references
@@ -35,6 +36,36 @@ def parse(text: str) -> Body:
         data = {steps[length - 1]: data}
         places[steps[:length]] = Place(source, None, steps[:length])
     return Body("--set", data, places)
+
+
+def in_lists(override: Body, below: dict[str, Any]) -> Body:
+    """`dataset.mix.0.weight=2` as the whole list that it makes of the one below.
+
+    Raises StrategyErrors for a number that the list does not have.
+    """
+    [steps] = [path for path in override.places if len(path) == max(map(len, override.places))]
+    there: Any = below
+    inner: Any = override.data
+    at = 0
+    while at < len(steps) and isinstance(there, dict):
+        there, inner, at = there.get(steps[at]), inner[steps[at]], at + 1
+    if not isinstance(there, list) or at == len(steps) or not str(steps[at]).isdecimal():
+        return override
+    number = int(steps[at])
+    if number >= len(there):
+        what = f"there are {len(there)}, and the first one is 0"
+        raise StrategyErrors([Problem(override.place(steps), steps[: at + 1], what)])
+    entry, new = there[number], inner[steps[at]]
+    if isinstance(entry, dict) and isinstance(new, dict):
+        new = OmegaConf.to_container(OmegaConf.merge(entry, new), resolve=False)
+    data: Any = [*there[:number], new, *there[number + 1 :]]
+    for step in reversed(steps[:at]):
+        data = {step: data}
+    places = {
+        (*path[:at], number, *path[at + 1 :]) if len(path) > at else path: place
+        for path, place in override.places.items()
+    }
+    return Body(override.key, data, places)
 
 
 def _value(text: str, source: str, steps: Path) -> Any:

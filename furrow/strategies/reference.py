@@ -45,19 +45,33 @@ def reference() -> str:
     keys = every_key()
     top = [key for key in keys if len(key.path) == 1]
     parts.append(_table("The strategy", "", top))
+    homes = _homes(keys)
+    elsewhere = {key.path for key in keys if (slot := slot_of(key.field)) and homes[slot.slot] != key.path}
     for key in keys:
-        if not key.is_block:
+        if not key.is_block or any(key.path[: len(path)] == path for path in elsewhere):
             continue
         for heading, summary, children in _sections(key, keys):
-            parts.append(_table(heading, summary, children))
+            table = _table(heading, summary, children)
+            if table not in parts:  # two types of a slot may have a block of one class
+                parts.append(table)
     parts.append(_written_elsewhere())
     return "\n".join(parts)
+
+
+def _homes(keys: Sequence[Key]) -> dict[str, Path]:
+    """Where the types of each slot are written out: of the places that wire it, the one that lies highest. Elsewhere
+    they have the same keys."""
+    homes: dict[str, Path] = {}
+    for key in sorted(keys, key=lambda key: len(key.path)):
+        if slot := slot_of(key.field):
+            homes.setdefault(slot.slot, key.path)
+    return homes
 
 
 def _sections(block: Key, keys: Sequence[Key]) -> Iterator[tuple[str, str, list[Key]]]:
     """One table a block; where its `type` decides about the keys, one table a type."""
     slot, title = slot_of(block.field), f"`{dotted(block.path)}`"
-    children = [key for key in keys if key.path[:-1] == block.path]
+    children = list({(key.path, key.owner, key.variant): key for key in keys if key.path[:-1] == block.path}.values())
     if slot and not slot.flat:
         config = [key for key in keys if key.path[:-1] == (*block.path, "config")]
         for name, component in slot.choices().items():
@@ -113,6 +127,8 @@ def _written_elsewhere() -> str:
 def _value(key: Key) -> str:
     slot = slot_of(key.field)
     if slot:
+        if (home := _homes(every_key())[slot.slot]) != key.path:
+            return f"type: as `{dotted(short(home))}`"
         return "type: " + ", ".join(f"`{name}`" for name in slot.choices())
     extra = key.field.json_schema_extra
     if callable(extra):

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator
 from pydantic.json_schema import SkipJsonSchema
 
 from furrow.components.config import Config, Free
 from furrow.components.errors import did_you_mean
 from furrow.components.generation import GenerationConfig
 from furrow.components.registry import find
+from furrow.strategies.quality_rules import QualityConfig
 from furrow.strategies.wiring import OfSlot, Wired
 
 __all__ = [
@@ -30,6 +31,7 @@ MODEL_APP = OfSlot("model_app", default="transformers")
 READER = OfSlot("dataset_reader", flat=True)
 SPLITTER = OfSlot("dataset_splitter", flat=True, default="random")
 TRACKER = OfSlot("tracker", flat=True)
+AUGMENTATION = OfSlot("augmentation", flat=True)
 TEMPLATE = OfSlot("prompt_template", flat=True, default="chat", type_by_key=(("format", "format"),))
 
 Tokens = Annotated[int, Field(ge=1)]
@@ -37,6 +39,9 @@ _COMPARED = Free("the rows are compared, wherever they lie")
 
 
 def _stop_is_fail(action: Any) -> Any:
+    if action not in ("stop", "skip", "fail"):
+        hint = "; `warn` is a word of dataset.on_faulty_data" if action == "warn" else ""
+        raise ValueError(f"got {action!r}; {did_you_mean(str(action), ('stop', 'fail', 'skip'))}{hint}")
     return "stop" if action == "fail" else action
 
 
@@ -85,6 +90,18 @@ ColumnMeaning = Literal[
 ]
 
 
+def _each_once(columns: dict[str, str]) -> dict[str, str]:
+    meant: dict[str, str] = {}
+    for meaning, column in columns.items():
+        if column in meant:
+            raise ValueError(f"{column!r} is {meant[column]} and {meaning}: a column has one meaning")
+        meant[column] = meaning
+    return columns
+
+
+Columns = Annotated[dict[ColumnMeaning, Annotated[str, Field(min_length=1)]], AfterValidator(_each_once)]
+
+
 class MixSource(Config):
     """One of several sets that are learned together."""
 
@@ -94,7 +111,7 @@ class MixSource(Config):
     """Its share of the rows that are learned, against the weights of the others."""
     format: LayoutName = "auto"
     """As dataset.format."""
-    columns: dict[ColumnMeaning, Annotated[str, Field(min_length=1)]] = Field(default_factory=dict)
+    columns: Columns = Field(default_factory=dict)
     """As dataset.columns."""
     reader: Annotated[Wired, READER] | None = None
     """As dataset.reader."""
@@ -102,6 +119,10 @@ class MixSource(Config):
     """How its rows become text. Default: prompt_template, which is also what the trained model is served with."""
     prefix: str = ""
     """Put before the question of each of its rows, as it stands: `"summarize: "` tells tasks apart."""
+    eval_split: Annotated[float | None, Field(ge=0, le=0.5)] = None
+    """As dataset.eval_split, for its rows; 0: none of them is measured on. Default: dataset.eval_split."""
+    splitter: Annotated[Wired, SPLITTER] | None = None
+    """As dataset.splitter, for its rows. Default: dataset.splitter."""
 
 
 class DatasetConfig(Config):
@@ -115,12 +136,10 @@ class DatasetConfig(Config):
     format: Annotated[LayoutName, _COMPARED] = "auto"
     """Layout of the rows. `auto` recognises it by the columns, says which it is, and names rows that have another; any
     other name makes rows without that layout bad ones (`on_bad_row`)."""
-    columns: Annotated[dict[ColumnMeaning, Annotated[str, Field(min_length=1)]], _COMPARED] = Field(
-        default_factory=dict
-    )
+    columns: Annotated[Columns, _COMPARED] = Field(default_factory=dict)
     """What the file calls its columns, where that is none of the usual names: meaning -> column, e.g.
     {prompt: question_text, completion: best_answer}."""
-    mix: Annotated[tuple[MixSource, ...], Field(max_length=64), _COMPARED] = ()
+    mix: Annotated[tuple[MixSource, ...], Field(max_length=64)] = ()
     """Several sets instead of one train_file, drawn by weight."""
     stopping_strategy: Literal["first_exhausted", "all_exhausted"] = "first_exhausted"
     """Of `mix`: an epoch ends when the first set has given all its rows (no row twice; the others give fewer than they
@@ -136,7 +155,10 @@ class DatasetConfig(Config):
     the run folder and goes on, if at most half of the rows are bad. What is wrong with a whole file (its format, its
     encoding; a line of JSON lines that is not UTF-8 is a bad row, unless it is the first) ends the run anyway."""
     splitter: Annotated[Wired, SPLITTER] = Field(default_factory=lambda: SPLITTER.wire({}))
-    """What splits train_file by eval_split: `{type, …}`. Default: random."""
+    """What splits train_file (each set of a mix by itself) by eval_split: `{type, …}`. Default: random."""
+    augmentation: Annotated[tuple[Annotated[Wired, AUGMENTATION], ...], Field(max_length=16)] = ()
+    """Rows made of training rows, in other words: `[{type, …}]`. They are learned beside the rows that they are made
+    of, are none of those that are measured on, and are left out where they say what another row says."""
     on_faulty_data: Annotated[Literal["stop", "warn"], Free("the rows are compared")] = "stop"
     """What to do about data that cannot be meant: more than 1 % of the evaluation rows learned too, more than 20 % of
     the answers cut, or no token to learn. `stop` ends the run before the first step, `warn` says it and goes on."""
@@ -145,6 +167,23 @@ class DatasetConfig(Config):
     furrow in the user's cache folder."""
     cache_gb: Annotated[float, Field(ge=0), Free("what is prepared is the same")] = 20.0
     """GB that the cache may have: the entries used longest ago are removed first; 0 keeps nothing."""
+
+    @property
+    def is_split(self) -> bool:
+        """Whether rows to learn are kept for measuring: by eval_split, or by a splitter that has a share of its own."""
+        return self.eval_file is None and any(
+            share > 0 or getattr(splitter.config, "own_share", False) for splitter, share in self.splits()
+        )
+
+    def splits(self) -> list[tuple[Wired, float]]:
+        """The splitter and the share to measure on, of each set of the mix; of the one set where there is no mix."""
+        return [
+            (
+                source.splitter or self.splitter,
+                self.eval_split if source.eval_split is None else source.eval_split,
+            )
+            for source in self.mix
+        ] or [(self.splitter, self.eval_split)]
 
 
 class PreprocessingConfig(Config):
@@ -156,23 +195,29 @@ class PreprocessingConfig(Config):
     max_input_length: Tokens | None = None
     """Most tokens of the prompt; of a longer one the end stays. Default: as max_length allows."""
     max_output_length: Tokens | None = None
-    """Most tokens of the answer; of a longer one the beginning and the end token stay. Default: as max_length allows."""
+    """Most tokens of the answer; of a longer one the beginning stays, and the end token. Default: as max_length
+    allows."""
     truncation: Literal["cut_prompt", "cut_turns", "drop", "cut_answer"] = "cut_prompt"
-    """What is cut of an example that is longer than max_length: the prompt from its beginning; whole turns from the
-    first one on, the system message stays; nothing, the row is dropped; the answer at its end. The end token is never
-    cut. A row that is too long even so is dropped and named."""
+    """What is cut of an example that is longer than max_length. `cut_prompt`: the beginning of all that stands before
+    the last answer (its first token stays, and the system message where the template hands it over by itself; of an
+    earlier answer whose beginning is cut, nothing is learned). `cut_turns`: whole turns of a conversation from the
+    first one on; the system message stays. `drop`: nothing, the row is dropped. `cut_answer`: the end of it all; an
+    answer that is cut keeps its end token, which is never cut. A row that is too long even so is dropped and named.
+    Plain text (`pretrain`) becomes several examples instead; a classifier's text is cut as its objective says."""
     learned_turns: Literal["all", "last"] = "all"
     """Which answers of a conversation are learned; a message with `weight: 0` (or `train: false`) is learned in no
     case."""
     remove_duplicates: bool | Literal["exact", "near"] = False
     """Drop rows that say the same as an earlier one: `exact` (or true) equal ones, `near` also those that share most of
-    their words."""
+    their text (MinHash, each pair verified; rows that differ in a number or a class stay)."""
     duplicate_similarity: Annotated[float, Field(ge=0.5, le=1)] = 0.8
-    """From which share of common word groups (Jaccard) on two rows are near duplicates."""
+    """From which share of common groups of five characters (Jaccard) on two rows are near duplicates. Default: 0.8: of
+    a row of 25 words, one may be another."""
     unicode_normalization: Literal["NFC", "NFKC"] | None = None
     """Normalise all text before anything else; null leaves it as it is written."""
-    filter_quality: bool = False
-    """Drop rows that fixed rules find broken: an empty question or answer, garbled text, endless repetition."""
+    filter_quality: bool | QualityConfig = False
+    """Drop rows that are broken: an empty question or answer, garbled text, endless repetition. true is all rules as
+    they are by default; a mapping sets some of them."""
     shuffle: bool = True
     """Learn the rows in a new random order every epoch; false keeps the order of the file."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] | None = None

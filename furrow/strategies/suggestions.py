@@ -87,14 +87,15 @@ _FEW = 16
 
 def unknown_key(parent: Path, name: str, variant: Any) -> str:
     """What to say about the key `name` in the mapping at `parent`, whose `type` is `variant`."""
-    above = tuple(str(step) for step in parent)
+    above = tuple(step for step in parent if isinstance(step, str))  # entries of a list all have the same keys
     here = keys_at(above, variant)
     for key in here:
         if name in key.owner.not_here:
             return f"is not there: {key.owner.not_here[name]}"
-    other = [key.variant for key in keys_at(above) if key.name == name and key not in here]
+    other = dict.fromkeys(str(key.variant) for key in keys_at(above) if key.name == name and key not in here)
     if other:
-        return f"belongs to type {other[0]}, but the type here is {variant}"
+        types = "type" if len(other) == 1 else "the types"
+        return f"belongs to {types} {', '.join(other)}, but the type here is {variant}"
     inside = keys_at((*above, "config"), variant)
     if inside and not here:
         near = nearest(name, (key.name for key in inside))

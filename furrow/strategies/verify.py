@@ -80,13 +80,32 @@ def _secrets(body: Body, value: Any, path: Path) -> Iterator[Problem]:
 
 def _problems(errors: Iterable[ErrorDetails], body: Body, data: dict[str, Any]) -> Iterable[Problem]:
     """One problem a path. Of a union each branch complains; the one that looked inside the value knows best."""
-    by_path: dict[Path, ErrorDetails] = {}
+    by_path: dict[Path, list[ErrorDetails]] = {}
     for error in itertools.islice(errors, _MOST):
-        by_path.setdefault(_real_path(error, data), error)
-    for path, error in by_path.items():
+        by_path.setdefault(_real_path(error, data), []).append(error)
+    for path, (error, *others) in by_path.items():
         inside = any(len(other) > len(path) and other[: len(path)] == path for other in by_path)
-        if not (inside and error["type"] in ("literal_error", "too_short")):
-            yield Problem(body.place(path), body.written(path), _what(error, path, data))
+        if not (inside and error["type"] in ("literal_error", "too_short", "bool_type")):
+            what = _of_a_union([error, *others], path) or _what(error, path, data)
+            yield Problem(body.place(path), body.written(path), what)
+
+
+def _of_a_union(errors: list[ErrorDetails], path: Path) -> str | None:
+    """What may stand where one branch wants one of some words, and another something else; None where that is not
+    so."""
+    words = [word for error in errors if error["type"] == "literal_error" for word in _words(error)]
+    kinds = list(dict.fromkeys(_WANTED[error["type"]] for error in errors if error["type"] in _WANTED))
+    if not words or not kinds:
+        return None
+    given = errors[0].get("input")
+    truths = ["true", "false"] if "true or false" in kinds else []
+    others = [kind for kind in kinds if kind != "true or false"]
+    near = did_you_mean(str(given), [*truths, *words])
+    return f"got {_shown(given, str(path[-1]))}; {near}" + "".join(f", or {kind}" for kind in others)
+
+
+def _words(error: ErrorDetails) -> list[str]:
+    return re.findall(r"'([^']*)'", error.get("ctx", {})["expected"])
 
 
 def _real_path(error: ErrorDetails, data: Any) -> Path:
@@ -112,8 +131,7 @@ def _what(error: ErrorDetails, path: Path, data: dict[str, Any]) -> str:
     if kind == "missing":
         return "is missing"
     if kind == "literal_error":
-        allowed = re.findall(r"'([^']*)'", context["expected"])
-        return f"got {_shown(given, name)}; {did_you_mean(str(given), allowed)}"
+        return f"got {_shown(given, name)}; {did_you_mean(str(given), _words(error))}"
     if kind in _WANTED:
         return _wrong_kind(_WANTED[kind], given, name)
     if kind in _BOUNDS:

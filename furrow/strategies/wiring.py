@@ -50,7 +50,7 @@ class OfSlot:
             given = {"type": given}
         if not isinstance(given, Mapping):
             raise ValueError("a mapping with `type` is wanted")
-        name = given.get("type", self._implied_type(given))
+        name = given.get("type", self.implied_type(given))
         if not isinstance(name, str):
             raise problem_at("type", f"the type of the {self.slot} is wanted: {', '.join(claims(self.slot))}", name)
         try:
@@ -60,7 +60,8 @@ class OfSlot:
             raise problem_at("type", message, name) from error
         return Wired(self.slot, name, component, self._config(component, {**given, "type": name}))
 
-    def _implied_type(self, given: Mapping[str, Any]) -> str | None:
+    def implied_type(self, given: Mapping[str, Any]) -> str | None:
+        """The type of a mapping that names none."""
         return next((name for key, name in self.type_by_key if key in given), self.default)
 
     def _config(self, component: Component, given: dict[str, Any]) -> Config:

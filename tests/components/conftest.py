@@ -34,6 +34,8 @@ class OllamaDouble:
         self.generated: list[dict[str, Any]] = []
         self.answer: list[str] = ["In ", "March", "."]
         """The pieces of every answer."""
+        self.done_reason = "stop"
+        """Why a chat ends."""
         self.stream_error: str | None = None
         """Sent inside the 200 stream, after its first line."""
         self.break_off = False
@@ -59,6 +61,12 @@ class OllamaDouble:
             "done_reason": "stop",
             "eval_count": len(self.answer),
         }
+
+    def chat(self, body: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        for piece in self.answer:
+            yield {"model": body["model"], "message": {"role": "assistant", "content": piece}, "done": False}
+        end = {"role": "assistant", "content": ""}
+        yield {"model": body["model"], "message": end, "done": True, "done_reason": self.done_reason}
 
     def complaint(self, path: str, body: dict[str, Any]) -> tuple[int, str] | None:
         """(status, error) of a request that Ollama refuses before it streams."""
@@ -114,7 +122,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._stream(self.double.create(body))
         else:
             self.double.generated.append(body)
-            self._stream(self.double.generate(body))
+            answers = self.double.chat(body) if self.path == "/api/chat" else self.double.generate(body)
+            self._stream(answers)
 
     def _take_blob(self, digest: str, data: bytes) -> None:
         if digest != f"sha256:{hashlib.sha256(data).hexdigest()}":

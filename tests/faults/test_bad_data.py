@@ -15,10 +15,10 @@ import yaml
 from furrow.components.errors import RequestError
 from furrow.components.events import RowsSetAside
 from furrow.stages.data.bad_rows import BadRows
-from furrow.stages.data.dataset_files import read_rows
 from furrow.stages.data.training_data import prepare
 from furrow.strategies.files import load
 from tests.faults.bad_files import FINE, GOOD, ROWS, UNREADABLE, BadFile, lines
+from tests.reading import read_rows
 
 CHAT = (
     "{% for message in messages %}{{ '<' + message['role'] + '>' + message['content'] + '</s>' }}{% endfor %}"
@@ -37,6 +37,9 @@ class Letters:
 
     def convert_ids_to_tokens(self, number):
         return "</s>"
+
+    def get_vocab(self):
+        return {}
 
 
 def written(folder: Path, file: BadFile) -> Path:
@@ -75,7 +78,7 @@ def test_a_bad_file_is_refused_by_file_and_line(tmp_path, file):
 @pytest.mark.parametrize("file", UNREADABLE, ids=str)
 def test_a_bad_row_is_set_aside_and_a_bad_file_is_refused_even_then(tmp_path, file):
     path, bad = written(tmp_path, file), BadRows(skip=True)
-    if file.ends == "file" or file.kind in ("pretty_printed", "array", "array_on_a_line"):  # most of its rows are bad
+    if file.ends == "file" or file.kind in ("pretty_printed", "arrays"):  # most of its rows are bad
         with pytest.raises(RequestError):
             read_rows(path, bad=bad)
         return
@@ -141,7 +144,7 @@ def test_what_is_no_file_is_refused_and_never_waited_for(tmp_path, kind):
         "device": "is a device", "socket": "is a socket", "unreadable": "cannot be read: Permission denied",
         "gone": "there is no file",
     }[kind]  # fmt: skip
-    for reader in ("jsonl", "json", "csv"):
+    for reader in ("jsonl", "json", "csv", "parquet"):
         assert said in (ended := child(READING, reader, path)) or (os.getuid() == 0 and "Permission denied" in ended)
 
 
@@ -171,7 +174,7 @@ import re, sys
 from pathlib import Path
 from furrow.components.errors import RequestError
 from furrow.stages.data.bad_rows import BadRows
-from furrow.stages.data.dataset_files import read_rows
+from tests.reading import read_rows
 def highest():
     return int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) >> 10
 before = highest()

@@ -15,8 +15,8 @@ from furrow.components.plain_text import message
 from furrow.components.records import Row
 from furrow.components.registry import factory, find
 from furrow.stages.data.bad_rows import BadRows
-from furrow.stages.data.dataset_files import read_rows
 from tests.faults.bad_files import ROWS, UNREADABLE
+from tests.reading import read_rows
 
 SMALL = [file.data for file in (*UNREADABLE, *ROWS) if len(file.data) < 5000]
 PIECES = [

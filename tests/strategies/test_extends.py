@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from furrow.strategies.errors import StrategyErrors
 from furrow.strategies.files import load_all
 
 
@@ -120,3 +121,27 @@ def test_what_cannot_be_extended_is_refused_in_its_line(text, what, problems):
     assert problem.startswith("s.yaml:")
     assert ": extends: " in problem
     assert what in problem
+
+
+def test_a_format_takes_the_place_of_an_inherited_template_of_another_type(load_text):
+    text = """
+        child: {extends: parent, prompt_template: {format: "Q: {input} A: {output}"}}
+        parent: {prompt_template: {type: chatml, system: Be brief.}}
+    """
+    template = load_text(text).strategy.prompt_template
+    assert (template.type, template.config.format) == ("format", "Q: {input} A: {output}")
+    changed = load_text(text, ["prompt_template.format={input} > {output}"]).strategy.prompt_template
+    assert (changed.type, changed.config.format) == ("format", "{input} > {output}")
+
+
+def test_a_problem_of_several_strategies_names_them(write):
+    path = write("""
+        whole: {}
+        wrong: {export: {to_gguff: true}}
+        heir: {extends: wrong, generation: {top_q: 1}}
+    """)
+    with pytest.raises(StrategyErrors) as refused:
+        load_all(path)
+    first, second = str(refused.value).splitlines()
+    assert first.startswith("s.yaml:2: strategy wrong, heir: export.to_gguff: is not known")
+    assert second.startswith("s.yaml:3: strategy heir: generation.top_q: is not known")

@@ -44,7 +44,11 @@ def test_what_furrow_chose_is_written_out(load_text, tmp_path):
 
 def test_every_key_with_a_default_value_is_written(load_text):
     written = yaml.safe_load(filled_yaml(load_text("a: {}").strategy))["a"]
-    off = [("components", "fine_tuner", "config", "training_args", "early_stopping")]  # a block that is not there
+    off = [  # blocks that are not there
+        ("components", "fine_tuner", "config", "training_args", "early_stopping"),
+        *(("dataset", name) for name in ("mix", "augmentation")),
+        ("data_preprocessing", "filter_quality"),
+    ]
     for key in every_key():
         if any(key.path[: len(block)] == block for block in off) or ".trl." in key.owner.__module__:
             continue

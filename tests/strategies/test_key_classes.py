@@ -13,10 +13,12 @@ from furrow.strategies.moved_keys import short
 FREE = {
     "name", "description", "components.model_app", "generation", "export", "monitoring",
     "dataset.train_file", "dataset.eval_file", "dataset.reader", "dataset.on_bad_row",
+    "dataset.format", "dataset.columns", "dataset.on_faulty_data", "dataset.cache_dir", "dataset.cache_gb",
     "base_model.builtin", "base_model.path", "base_model.huggingface_id",
     "hardware.device", "hardware.memory_gb", "hardware.optimization.gradient_checkpointing",
     "hardware.optimization.activation_cache_gb",
-    "prompt_template.stop_sequences",
+    "prompt_template.stop_sequences", "prompt_template.file", "dataset.mix.template.stop_sequences",
+    "dataset.mix.template.file",
     "training_args.output_dir", "training_args.micro_batch_tokens", "training_args.torch_compile",
     "training_args.on_nonfinite", "training_args.hang_timeout_seconds", "training_args.save_retry_seconds",
     "training_args.eval_strategy", "training_args.eval_steps", "training_args.save_strategy",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from furrow.strategies.errors import StrategyErrors
 from furrow.strategies.files import load
 
 TEXT = "a: {method: {r: 4}, training_args: {learning_rate: 1e-4, max_steps: 5}, generation: {temperature: 0.3}}"
@@ -100,3 +101,25 @@ def test_only_what_the_new_type_has_and_is_not_given_again_is_named(load_text, w
     assert not [message for message in said(load_text(LORA, ["method.r=4"])) if "left behind" in message]
     [note] = [message for message in said(load("heir", write(LORA))) if "left behind" in message]
     assert note.startswith("s.yaml:6: method is dora instead of lora: alpha, dropout of lora are left behind")
+
+
+MIX = "s:\n  dataset:\n    mix:\n    - {file: a.jsonl, weight: 1}\n    - {file: b.jsonl, weight: 1}\n"
+
+
+def test_an_entry_of_a_list_is_set_by_its_number_and_the_others_stay(load_text):
+    mix = load_text(MIX, overrides=["dataset.mix.1.weight=2.5"]).strategy.dataset.mix
+    assert [(entry.file, entry.weight) for entry in mix] == [("a.jsonl", 1.0), ("b.jsonl", 2.5)]
+
+
+@pytest.mark.parametrize(
+    ("override", "wrong"),
+    [
+        ("dataset.mix.2.weight=3", "dataset.mix.2: there are 2, and the first one is 0"),
+        ("dataset.mix.0.wieght=3", "did you mean 'weight'"),
+        ("dataset.mix.0.weight=x", "a number is wanted"),
+        ("dataset.mix={a: 1}", "a list is wanted"),
+    ],
+)
+def test_an_entry_that_is_not_there_or_a_mapping_in_place_of_a_list_is_named(override, wrong, load_text):
+    with pytest.raises(StrategyErrors, match=wrong):
+        load_text(MIX, overrides=[override])

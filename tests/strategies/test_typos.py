@@ -136,3 +136,27 @@ def test_what_is_wrong_is_said_in_words(text, what, problems):
 def test_a_word_for_a_block_is_answered_with_what_is_allowed(override, what, problems):
     [problem] = problems("a: {}", [override])
     assert what in problem
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("data_preprocessing: {remove_duplicates: fuzzy}", "got 'fuzzy'; allowed: true, false, exact, near"),
+        ("data_preprocessing: {remove_duplicates: exat}", "got 'exat'; did you mean 'exact'? allowed: true, false, "),
+        ("dataset: {on_bad_row: skp}", "got 'skp'; did you mean 'skip'? allowed: stop, fail, skip"),
+        ("dataset: {on_bad_row: warn}", "allowed: stop, fail, skip; `warn` is a word of dataset.on_faulty_data"),
+        (
+            "dataset: {splitter: {type: random, by: crop}}",
+            "belongs to the types stratified, grouped, hash, time, file, ",
+        ),
+    ],
+)
+def test_all_that_is_allowed_is_named(written, said, problems):
+    [problem] = problems(f"a: {{{written}}}")
+    assert said in problem
+
+
+def test_a_faulty_template_file_is_refused_by_its_line(problems, tmp_path):
+    (tmp_path / "t.jinja").write_text("{{ messages }}\n{% for m in messages %}\n{{ m | nosuch }}{% endfor %}")
+    [problem] = problems("a: {prompt_template: {type: jinja, file: t.jinja}}")
+    assert problem == "s.yaml:1: prompt_template: t.jinja:3: No filter named 'nosuch'."

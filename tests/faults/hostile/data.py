@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import re
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -105,6 +106,27 @@ def _rows(*rows: Any, **settings: Any) -> Callable[[Path, Path], str]:
     return lambda folder, marker: _shown(folder, _written(folder / "hostile.jsonl", list(rows)), **settings)
 
 
+def _looked_at(command: str, text: str) -> Callable[[Path, Path], str]:
+    """`furrow data inspect` or `preview` of rows with this text everywhere: what is printed and the page are safe."""
+
+    def attempt(folder: Path, marker: Path) -> str:
+        rows = [{"prompt": f"{text} {n // 2}", "completion": f"{text} {n // 4}"} for n in range(12)]
+        name = re.sub(r"[/\x00-\x1f\x7f-\x9f]", "", text)[:40]  # a path with control characters is refused
+        data, page = _written(folder / f"{name}.jsonl", rows), folder / "page.html"
+        file = _tiny.strategy(folder, _tiny.base(folder), dataset={"train_file": "x.jsonl"}, **FORMAT)
+        named = ("--strategy", "tiny", "--strategy-file", file)
+        said = by_command("data", command, "--train-dataset", data, *named, "--html", page)
+        html = page.read_text()
+        for shown in (said, html):
+            if printable(shown) != shown:
+                raise AssertionError(f"it gives orders: {shown!r}")
+        if "<script" in html or "<img" in html or "javascript:" in re.sub(r">[^<]*<", "><", html):
+            raise AssertionError("it became markup")
+        return said
+
+    return attempt
+
+
 def _split(name: str) -> Callable[[Path, Path], str]:
     """`furrow split` of a file that is called so."""
 
@@ -180,6 +202,11 @@ PAYLOADS = (
     ),
     Payload(name="orders to the terminal in a row", attempt=_rows({"prompt": ORDERS, "completion": ORDERS})),
     Payload(name="orders to the terminal in a column", attempt=_rows({ORDERS: 1}), because="among"),
+    *(
+        Payload(name=f"{what} in the page of data {command}", attempt=_looked_at(command, text))
+        for command in ("inspect", "preview")
+        for what, text in (("orders", ORDERS), ("markup", "</p><script>x</script><img src=x onerror=x>\"' [b]"))
+    ),
     Payload(name="orders to the terminal in bad rows", attempt=_rows(GOOD, {ORDERS: ORDERS}, **SKIP)),
     Payload(
         name="orders to the terminal as a role",
@@ -208,7 +235,7 @@ PAYLOADS = (
             because="invalid JSON"),
     Payload(name="python as .py", attempt=_file("d.py", lambda data, marker: code(marker).encode()),
             because="does not say how to read it"),
-    Payload(name="a gzip bomb", attempt=_file("d.jsonl", _bomb), because="the file is gzip", bytes=300 << 20),
+    Payload(name="a gzip bomb", attempt=_file("d.jsonl", _bomb), because="longer than 64 MiB", bytes=300 << 20),
     Payload(name="a pipe", attempt=_file("d.jsonl", _pipe), because="is a pipe"),
     Payload(name="a device", attempt=_file("d.jsonl", _device), because="is a device"),
     Payload(name="a socket", attempt=_file("d.jsonl", _socket), because="is a socket"),
