@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import os
 import signal
 import subprocess
@@ -156,10 +157,9 @@ def test_set_changes_the_key_and_the_last_one_wins(furrow):
 
 @pytest.mark.parametrize(("option", "value"), [("--temperature", "-1"), ("--top-p", "2"), ("--max-new-tokens", "0")])
 def test_generation_options_are_verified_like_the_keys_they_are_short_for(furrow, option, value):
-    key = option.removeprefix("--").replace("-", "_")
     ended = furrow("complete", "hello", "--strategy", "demo_almanac", option, value)
     assert ended.code == 2
-    assert f"generation.{key}: must be" in ended.err
+    assert re.search(rf"error: {option} {value}(\.0)?: must be", ended.err)
 
 
 def test_an_option_beats_a_set_of_the_same_key(furrow):

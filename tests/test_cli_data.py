@@ -84,7 +84,7 @@ def test_a_preview_shows_what_a_dry_run_shows(furrow):
     shown = furrow("data", "preview", "--strategy", "demo_almanac").out
     rehearsed = furrow("train", "--strategy", "demo_almanac", "--dry-run").out
     rows = shown[shown.index("\n\n") :]
-    assert "almanac_qa.jsonl:3" in rows and "⟦" in rows
+    assert "almanac_qa.jsonl:1: " in rows and "⟦" in rows
     assert rehearsed.endswith(rows)
 
 

@@ -89,7 +89,10 @@ def test_its_settings_are_verified_like_built_in_ones(install, fresh_python, str
     strategy_file.write_text(strategy_file.read_text().replace("column: crop", "colum: crop"))
     ended = fresh_python("cli.py", "strategies", "validate", strategy_file, path=install("last_of_each"))
     assert ended.code == 2
-    assert f"{strategy_file}:7: dataset.splitter.colum: is not known; did you mean 'column'?" in ended.err
+    assert (
+        f"{strategy_file}:7: strategy grouped: dataset.splitter.colum: is not known; did you mean 'column'?"
+        in ended.err
+    )
 
 
 def test_its_settings_are_in_the_schema(install, fresh_python):
@@ -100,7 +103,10 @@ def test_its_settings_are_in_the_schema(install, fresh_python):
 def test_without_the_package_the_error_names_what_there_is(fresh_python, strategy_file):
     ended = fresh_python("cli.py", "strategies", "validate", strategy_file)
     assert ended.code == 2
-    assert f"{strategy_file}:7: dataset.splitter.type: there is no dataset_splitter of type 'last_of_each'" in ended.err
+    assert (
+        f"{strategy_file}:7: strategy grouped: dataset.splitter.type: there is no dataset_splitter of type 'last_of_each'"
+        in ended.err
+    )
     assert "random" in ended.err
 
 

@@ -96,7 +96,7 @@ def test_one_layout_is_said_with_the_columns_that_it_was_recognised_by():
     layouts = Layouts()
     layouts.laid_out(row(question="q", answer="a", id=7))
     assert describe(layouts.recognised("rows.csv")) == (
-        "layout: prompt_completion in all 1 rows of rows.csv (columns question, answer, id)"
+        "layout: prompt_completion in the one row of rows.csv (columns question, answer, id)"
     )
     assert Layouts().recognised("rows.csv") is None
 

@@ -85,7 +85,10 @@ def test_a_changed_weight_is_refused_when_the_run_is_gone_on_with(go, sets):
     ("dataset", "wrong"),
     [
         ("{mix: [{file: a.jsonl}]}", "s.yaml:1: dataset.mix: one set is no mix; name it as dataset.train_file"),
-        ("{train_file: x.jsonl, mix: [{file: a.jsonl}, {file: b.jsonl}]}", "dataset.train_file: dataset.mix says too"),
+        (
+            "{train_file: x.jsonl, mix: [{file: a.jsonl}, {file: b.jsonl}]}",
+            "dataset.train_file: dataset.mix .*says too",
+        ),
         ("{mix: [{file: a.jsonl, weight: 0}, {file: b.jsonl}]}", "weight"),
         ("{mix: [{file: a.jsonl, wheight: 1}, {file: b.jsonl}]}", "did you mean 'weight'"),
     ],

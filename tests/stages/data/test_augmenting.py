@@ -96,7 +96,7 @@ def test_rows_are_marked_with_their_origin_and_told(strategy):
         ("Draw a large cat.", "t.jsonl:1 (token_replacement 1)", "token_replacement", 3),
     ]
     assert (varied.rows, varied.made, varied.asked) == (1, 1, None)
-    assert describe(replaced) == "token_replacement: 1 rows made of 1"
+    assert describe(replaced) == "token_replacement: 1 row made of 1"
 
 
 def test_what_another_row_says_is_left_out(strategy):
