@@ -103,10 +103,8 @@ def test_its_settings_are_in_the_schema(install, fresh_python):
 def test_without_the_package_the_error_names_what_there_is(fresh_python, strategy_file):
     ended = fresh_python("cli.py", "strategies", "validate", strategy_file)
     assert ended.code == 2
-    assert (
-        f"{strategy_file}:7: strategy grouped: dataset.splitter.type: there is no dataset_splitter of type 'last_of_each'"
-        in ended.err
-    )
+    what = "dataset.splitter.type: there is no dataset_splitter of type 'last_of_each'"
+    assert f"{strategy_file}:7: strategy grouped: {what}" in ended.err
     assert "random" in ended.err
 
 
