@@ -89,7 +89,7 @@ def _with_tokens(
     """The same with figures of tokens, where there is a tokenizer, and its findings in order."""
     strategy, known = loaded.strategy, {row.where for row in rows.bad.found}
     both = BothSides(rows.train, rows.evaluation)  # with those that are left out below
-    why = "" if tokenizer is not None else "tokens are counted with --strategy, which names a base model"
+    why = "" if tokenizer is not None else "counted with --strategy, which names a base model"
     if tokenizer is None and strategy.key:
         tokenizer, why = _tokenizer_here(loaded)
     names = WELL_KNOWN if tokenizer is None else control_tokens(tokenizer)

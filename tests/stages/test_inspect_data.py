@@ -334,3 +334,15 @@ def test_tokens_are_counted_as_training_counts_them(strategy_file):
     data = prepare(loaded, wire.fine_tuner(loaded.strategy).tokenizer, lambda event: None)
     assert inspection.tokens is not None
     assert (inspection.tokens.tokens, inspection.tokens.learned) == (data.train.tokens, data.train.learned_tokens)
+
+
+def test_what_a_file_calls_its_columns_does_not_make_a_leak_a_near_one(tmp_path):
+    learned = [{"prompt": f"What grows in bed {number}?", "completion": "Beans grow there."} for number in range(30)]
+    asked = [{"question": row["prompt"], "answer": row["completion"]} for row in learned[:3]]
+    for name, rows in (("t.jsonl", learned), ("e.jsonl", asked)):
+        (tmp_path / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
+    files = [f"dataset.{side}_file={tmp_path / name}" for side, name in (("train", "t.jsonl"), ("eval", "e.jsonl"))]
+    loaded = without_strategy(files)
+    findings = {finding.rule: finding for finding in inspect(loaded, lambda event: None).findings}
+    assert (findings["leakage"].severity, findings["leakage"].count) == ("error", 3)
+    assert "near_leakage" not in findings

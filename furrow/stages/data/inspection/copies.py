@@ -40,6 +40,11 @@ class BothSides(Sequence[Row]):
         yield from self._train
         yield from self._evaluation
 
+    @property
+    def prints(self) -> np.ndarray:
+        """What each says: [rows, 2] of uint64."""
+        return np.concatenate([prints_of(side).array for side in (self._train, self._evaluation)])
+
 
 @dataclass(frozen=True)
 class Copies:
@@ -56,7 +61,7 @@ class Copies:
 
 def copies_in(rows: BothSides, learned: int, similarity: float, emit: Emit) -> Copies:
     """`learned`: how many of them are learned."""
-    prints = np.ascontiguousarray(prints_of(rows).array).view("V16").ravel()
+    prints = np.ascontiguousarray(rows.prints).view("V16").ravel()
     same = np.concatenate([_firsts(prints[:learned]), _firsts(prints[learned:]) + learned])
     is_exact = same != np.arange(len(rows))
     is_leaked = np.r_[np.zeros(learned, bool), np.isin(prints[learned:], prints[:learned])]
