@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import mmap
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 
@@ -16,7 +16,7 @@ TOKENS, WEIGHTS, PLACES = "tokens.bin", "weights.bin", "places.bin"
 _LEARNED = 1 << 31
 """The highest bit of a token: whether it is learned. No vocabulary has so many words."""
 _EXAMPLE, _PAIR, _JUDGED, _CLASSIFIED = range(4)
-_STORED = np.array([1, 2, 2, 1])
+_STORED = np.array([1, 2, 2, 1], dtype=np.int8)
 """Sequences of each kind that are stored; those that go through the model as the row's own come first."""
 _KEPT = 64 << 20
 """Bytes of a file that may stay mapped: then the pages are given back, and come again when they are wanted."""
@@ -70,24 +70,31 @@ class ExampleWriter:
         """All of them; `StoredExamples.load` finds them again."""
         self._write()
         self.close()
-        kinds = np.array(self._kinds)
-        stored = _STORED[kinds]
-        known = {
-            "ends": np.cumsum(self._lengths, dtype=np.int64),
-            "place_ends": np.cumsum(self._place_lengths, dtype=np.int64),
-            "kinds": kinds, "starts": np.cumsum(stored) - stored, "values": self._values, "sources": self._sources,
-            "learned": np.concatenate([np.zeros(0, np.uint32), *self._learned]),
-            "firsts": np.concatenate([np.zeros(0, np.bool_), *self._firsts]),
-            "weighted": np.array(self._weighted, dtype=np.int64), "largest": self._largest,
-        }  # fmt: skip
-        for name, values in known.items():
-            np.save(self._folder / f"{name}.npy", values, allow_pickle=False)
+        for name, column in self._columns().items():  # one at a time: all of them would double what they take
+            np.save(self._folder / f"{name}.npy", column(), allow_pickle=False)
+        self._lengths, self._place_lengths, self._values = array("I"), array("I"), array("d")
+        self._learned, self._firsts = [], []
         return StoredExamples.load(self._folder)
 
     def close(self) -> None:
         """Gives up: what is written stays as it is."""
         for file in (self._tokens, self._weights, self._places):
             file.close()
+
+    def _columns(self) -> dict[str, Callable[[], Any]]:
+        """What is known of the examples without their tokens: name of the file -> its values."""
+        return {
+            "ends": lambda: np.cumsum(self._lengths, dtype=np.int64),
+            "place_ends": lambda: np.cumsum(self._place_lengths, dtype=np.int64),
+            "kinds": lambda: self._kinds,
+            "starts": lambda: np.cumsum(_STORED[self._kinds], dtype=np.int64) - _STORED[self._kinds],
+            "values": lambda: self._values,
+            "sources": lambda: self._sources,
+            "learned": lambda: np.concatenate([np.zeros(0, np.uint32), *self._learned]),
+            "firsts": lambda: np.concatenate([np.zeros(0, np.bool_), *self._firsts]),
+            "weighted": lambda: np.array(self._weighted, dtype=np.int64),
+            "largest": lambda: self._largest,
+        }
 
     def _add(self, kind: int, value: float, sequences: Sequence[Example], source: int) -> None:
         place = sequences[0].where

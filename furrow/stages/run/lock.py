@@ -95,6 +95,8 @@ def _opened(folder: Path, lock: Path) -> int:
             if not attempts_left:
                 raise
         except OSError as error:
+            if isinstance(error, FileExistsError) and attempts_left and not os.path.lexists(folder):
+                continue  # it was there when mkdir looked, and gone when pathlib asked whether it is a folder
             if error.errno == errno.ELOOP:
                 raise RequestError(f"{lock} is a link, and no lock of ours", remedy="remove it") from error
             if error.errno in FULL:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import multiprocessing
 import os
@@ -11,6 +12,7 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -234,3 +236,18 @@ def test_a_full_disk_costs_the_holders_name_and_one_without_room_for_a_file_is_n
     first, second = done.stdout.split("\n", 1)
     assert first == "locked", done.stderr
     assert second.startswith(f"cannot write {tmp_path / LOCK}: the disk is full (needed: 400 bytes; free: ")
+
+
+def test_a_folder_that_goes_while_it_is_made_is_made_again(tmp_path, monkeypatch):
+    mkdir, cut = Path.mkdir, []
+
+    def gone_meanwhile(path, *arguments, **named):
+        if not cut:
+            cut.append(path)
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+        mkdir(path, *arguments, **named)
+
+    monkeypatch.setattr(Path, "mkdir", gone_meanwhile)
+    with locked(tmp_path / "run", silent):
+        assert (tmp_path / "run" / LOCK).is_file()
+    assert cut == [tmp_path / "run"]
