@@ -33,6 +33,11 @@ class Ended:
     err: str
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Bytes name no test: a gzip file holds the second of its making, and each worker must collect the same names."""
+    return argname if isinstance(val, bytes) else None
+
+
 @pytest.fixture(autouse=True, scope="session")
 def cache_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """What Furrow keeps for the next run, and how much memory it found, goes nowhere near the home of who tests."""
