@@ -54,14 +54,9 @@ _READ_OTHERWISE: dict[str, tuple[str, ...]] = {
     "classification": (*CHOSEN, *REJECTED),
 }
 """Layout -> columns that would make a row of it be read as another one."""
-_SAME_MEANING = {
-    **dict.fromkeys(QUESTION, QUESTION),
-    **dict.fromkeys(ANSWER, ANSWER),
-    **dict.fromkeys(MESSAGES, MESSAGES),
-    "chosen": CHOSEN,
-    "rejected": REJECTED,
-    "label": (*VERDICT, *LABEL),
-}
+SYNONYMS = (QUESTION, ANSWER, MESSAGES, CHOSEN, REJECTED)
+"""Names of one meaning each."""
+_SAME_MEANING = {name: names for names in (*SYNONYMS, (*VERDICT, *LABEL)) for name in names}
 _MAY_LACK = ("system", "input", "context", "tools")
 """Meanings that not every row has."""
 _PLANS_KEPT = 1000

@@ -16,7 +16,7 @@ from furrow.components.tokens import control_tokens
 from furrow.stages.data.control_tokens import WELL_KNOWN, holding
 from furrow.stages.data.examples import maker_for, objective_of
 from furrow.stages.data.inspection import judgement, unfit
-from furrow.stages.data.inspection.copies import BothSides, contradictions, copies_in
+from furrow.stages.data.inspection.copies import contradictions, copies_in
 from furrow.stages.data.inspection.figures import lengths_of
 from furrow.stages.data.inspection.findings import Finding, Inspection, RowFigures
 from furrow.stages.data.inspection.labels import Labels
@@ -44,7 +44,7 @@ def inspect(loaded: Loaded, emit: Emit, tokenizer: Any = None) -> Inspection:
     strategy, heard = loaded.strategy, Heard(emit)
     emit(StageStarted(stage="reading the data"))
     rows = load_rows(_skipping(loaded), heard)
-    both, learned = BothSides(rows.train, rows.evaluation), len(rows.train)
+    both, learned = rows.both, len(rows.train)
     read = rows.bad.seen
     survey, labels = Survey(rows.bad), Labels(strategy)
     survey.see(counted(both, emit, "looking at rows", len(both)))
@@ -88,7 +88,7 @@ def _with_tokens(
 ) -> Inspection:
     """The same with figures of tokens, where there is a tokenizer, and its findings in order."""
     strategy, known = loaded.strategy, {row.where for row in rows.bad.found}
-    both = BothSides(rows.train, rows.evaluation)  # with those that are left out below
+    both = rows.both  # with those that are left out below
     why = "" if tokenizer is not None else "counted with --strategy, which names a base model"
     if tokenizer is None and strategy.key:
         tokenizer, why = _tokenizer_here(loaded)
@@ -129,7 +129,7 @@ def _tokenizer_here(loaded: Loaded) -> tuple[Any, str]:
 def _of_control_tokens(rows: Rows, names: Any) -> Iterator[Finding]:
     found = Places()
     which: dict[str, None] = {}
-    for place, name in holding(BothSides(rows.train, rows.evaluation), names):
+    for place, name in holding(rows.both, names):
         found.add(place)
         which[name] = None
     if found:

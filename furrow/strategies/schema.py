@@ -12,6 +12,7 @@ from pydantic.json_schema import SkipJsonSchema
 from furrow.components.config import Config, Free
 from furrow.components.errors import did_you_mean
 from furrow.components.generation import GenerationConfig
+from furrow.components.layouts import Layout
 from furrow.components.registry import find
 from furrow.strategies.quality_rules import QualityConfig
 from furrow.strategies.wiring import OfSlot, Wired
@@ -62,17 +63,7 @@ class ComponentsConfig(Config):
     """What answers with it: `{type, config}`. Default: transformers."""
 
 
-LayoutName = Literal[
-    "auto",
-    "text",
-    "alpaca",
-    "prompt_completion",
-    "messages",
-    "sharegpt",
-    "preference",
-    "unpaired_preference",
-    "classification",
-]
+LayoutName = Literal["auto", Layout]
 ColumnMeaning = Literal[
     "text",
     "system",

@@ -55,24 +55,13 @@ def units(keys: Sequence[bytes]) -> Units:
     return Units(of_row, first, np.bincount(of_row), np.ascontiguousarray(pairs[first]))
 
 
-def keys_of(rows: Sequence[Row], column: str) -> Sequence[bytes]:
+def keys_of(rows: Sequence[Row], column: str) -> Prints:
     """What the rows have in this column, as 16 bytes each. Raises RequestError for a row that has nothing there."""
     keys = bytearray()
     for row in rows:
         text = json.dumps(value_of(row, column), sort_keys=True, ensure_ascii=False)
         keys += hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=16).digest()
-    return _Keys(np.frombuffer(bytes(keys), dtype=np.uint64).reshape(-1, 2))
-
-
-class _Keys(Sequence[bytes]):
-    def __init__(self, array: np.ndarray) -> None:
-        self.array = array
-
-    def __len__(self) -> int:
-        return len(self.array)
-
-    def __getitem__(self, place: Any) -> Any:
-        return self.array[place].tobytes() if isinstance(place, int) else _Keys(self.array[place])
+    return Prints(np.frombuffer(bytes(keys), dtype=np.uint64).reshape(-1, 2))
 
 
 def value_of(row: Row, column: str, *, may_be_null: bool = False) -> Any:

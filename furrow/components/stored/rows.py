@@ -128,6 +128,10 @@ class StoredRows(Sequence[Row]):
         chosen = places if isinstance(places, np.ndarray) else np.fromiter(places, dtype=np.int64)
         return StoredRows(self._file, self.numbers[chosen])
 
+    def __add__(self, others: StoredRows) -> StoredRows:
+        """These, and behind them others of the same writer."""
+        return StoredRows(self._file, np.concatenate([self.numbers, others.numbers]))
+
     def __len__(self) -> int:
         return len(self._numbers)
 

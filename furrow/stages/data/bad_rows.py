@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import overload
 
 from furrow.components.dataset_reader import TEXT_KEPT, BadRow
 from furrow.components.disk.publish import publish_text
@@ -69,22 +68,13 @@ class BadRows:
     def __contains__(self, row: Row) -> bool:
         return _key(row) in self._rows
 
-    @overload
-    def without(self, rows: StoredRows) -> StoredRows: ...
-    @overload
-    def without(self, rows: Sequence[Row]) -> Sequence[Row]: ...
-    def without(self, rows: Sequence[Row]) -> Sequence[Row]:
+    def without(self, rows: StoredRows) -> StoredRows:
         """The rows that were not set aside. Raises RequestError where they are too few."""
         if not self._rows:
             return rows
-        if isinstance(rows, StoredRows):
-            numbers = rows.numbers.tolist()
-            bad = [self._rows[number] for number in numbers if number in self._rows]
-            judge(bad, len(rows))
-            return rows.only([place for place, number in enumerate(numbers) if number not in self._rows])
-        bad = [self._rows[_key(row)] for row in rows if _key(row) in self._rows]
-        judge(bad, len(rows))
-        return [row for row in rows if _key(row) not in self._rows]
+        numbers = rows.numbers.tolist()
+        judge([self._rows[number] for number in numbers if number in self._rows], len(rows))
+        return rows.only([place for place, number in enumerate(numbers) if number not in self._rows])
 
     def event(self, path: Path | None = None) -> RowsSetAside | None:
         """What there is to say; None where all rows are good. `path`: where they are kept."""

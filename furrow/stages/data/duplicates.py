@@ -14,6 +14,7 @@ import numpy as np
 from furrow.components.events import Emit
 from furrow.components.progress import counted
 from furrow.components.records import Row
+from furrow.components.stored.rows import first_of_equal
 from furrow.stages.data.minhash import MinHash
 from furrow.stages.data.shingles import GROUP, Compared, Shingled, compared
 
@@ -46,8 +47,7 @@ def near_groups(rows: Sequence[Row], similarity: float, emit: Emit = lambda even
         hashing = MinHash.finding(similarity, GROUP)
         met = _Met(Path(folder), len(rows), hashing)
         prints = met.read(counted(rows, emit, "comparing rows", len(rows)))
-        _, earliest, which = np.unique(prints, return_index=True, return_inverse=True)
-        first = earliest[which].astype(np.int64)  # the same but for case and punctuation
+        first = first_of_equal(prints)  # the same but for case and punctuation
         _Search(rows, similarity, first, met).run(np.flatnonzero(first == np.arange(len(rows))))
     return first
 

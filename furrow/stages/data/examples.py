@@ -21,7 +21,7 @@ from furrow.stages.data.bad_rows import JUDGED_AT, BadRows, judge
 from furrow.stages.data.batches import in_batches, worked
 from furrow.stages.data.classification_examples import Classes, Texts
 from furrow.stages.data.labels import label_of, labels_of
-from furrow.stages.data.limits import Kept, example_of, kept_of, last_answer_only
+from furrow.stages.data.limits import Kept, kept_of, last_answer_only
 from furrow.stages.data.making import Answers, Making, Windows
 from furrow.stages.data.preference_examples import Pairs, Verdicts
 from furrow.stages.data.prepared import Appends, Prepared
@@ -162,9 +162,6 @@ class ExampleMaker:
     def uncut(self, row: Row) -> list[tuple[Example, Sequence[int]]]:
         """Each sequence of the row as it is before any limit, with the positions that stay, ascending (none: it is
         dropped)."""
-        if self.template is None:
-            whole = example_of(self.runs(row), row.where)
-            return [(whole, range(len(whole.input_ids)))]
         making = self.making(Prepared())
         runs = [runs_of(self.tokenizer, segments, self.end_id(row)) for segments in making.parts(row)]
         return making.uncut(row, runs)

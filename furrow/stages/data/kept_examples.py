@@ -45,7 +45,7 @@ def save(folder: Path, rows: Rows, train: Prepared, evaluation: Prepared, classe
         **{side: {"lost": each.lost, **{name: getattr(each, name).files for name in PLACES}} for side, each in sides},
     }  # fmt: skip
     (folder / _ACCOUNT).write_text(json.dumps(account), encoding="utf-8")
-    left = {side: _numbers(getattr(rows, side)) for side in SIDES}
+    left = {side: getattr(rows, side).numbers for side in SIDES}
     left |= {f"{side}.{name}": getattr(each, name).lines for side, each in sides for name in PLACES}
     with (folder / _LEFT).open("wb") as file:
         np.savez(file, allow_pickle=False, **left)
@@ -57,8 +57,8 @@ def load(folder: Path, rows: Rows) -> KeptExamples:
     rows.bad.found, rows.bad.seen = [BadRow(*each) for each in account["bad"]], account["seen"]
     with np.load(folder / _LEFT, allow_pickle=False) as left:
         for side in SIDES:
-            stored = getattr(rows, side)
-            if isinstance(stored, StoredRows) and len(stored) != len(left[side]):
+            stored: StoredRows = getattr(rows, side)
+            if len(stored) != len(left[side]):
                 setattr(rows, side, stored.only(np.flatnonzero(np.isin(stored.numbers, left[side]))))
         train, evaluation = (_prepared(folder / side, side, account[side], left) for side in SIDES)
     classes = None
@@ -71,7 +71,3 @@ def load(folder: Path, rows: Rows) -> KeptExamples:
 def _prepared(folder: Path, side: str, account: dict[str, Any], left: Mapping[str, np.ndarray]) -> Prepared:
     places = {name: Places.of(account[name], left[f"{side}.{name}"]) for name in PLACES}
     return Prepared(StoredExamples.load(folder), lost=account["lost"], **places)
-
-
-def _numbers(rows: Any) -> np.ndarray:
-    return rows.numbers if isinstance(rows, StoredRows) else np.array([row.number for row in rows], dtype=np.int64)

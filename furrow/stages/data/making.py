@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
@@ -40,7 +41,7 @@ class Renders(Protocol):
     def learned(self, runs: list[Run]) -> list[Run]: ...
 
 
-class Making:
+class Making(ABC):
     """Examples of one objective, put where they belong as they come."""
 
     def __init__(self, maker: Renders, prepared: Prepared, into: Appends | None) -> None:
@@ -50,15 +51,15 @@ class Making:
         """What is to be encoded of the row. Raises RequestError with `file:line` for a row that does not fit."""
         return [self.maker.segments(row)]
 
+    @abstractmethod
     def take(self, row: Row, wholes: list[list[Run]]) -> None:
         """Makes its examples of its encoded parts. Raises RequestError with `file:line` where they teach nothing."""
-        raise NotImplementedError
 
+    @abstractmethod
     def uncut(self, row: Row, wholes: list[list[Run]]) -> Uncut:
         """What is to be shown of it."""
-        raise NotImplementedError
 
-    def end(self) -> None:
+    def end(self) -> None:  # noqa: B027 (most have nothing left to do)
         """All rows were taken."""
 
     def put(self, example: AnyExample, row: Row) -> None:
@@ -80,6 +81,10 @@ class Windows(Making):
         _refuse_empty(whole)
         for window in _windows(whole, self.maker.max_length):
             self.put(window, row)
+
+    def uncut(self, row: Row, wholes: list[list[Run]]) -> Uncut:
+        whole = example_of(wholes[0], row.where)
+        return [(whole, range(len(whole.input_ids)))]
 
 
 class Answers(Making):

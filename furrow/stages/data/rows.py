@@ -15,10 +15,10 @@ import numpy as np
 from furrow.components.dataset_reader import BadRow
 from furrow.components.errors import RequestError
 from furrow.components.events import Emit, Noted, Warned, listed
-from furrow.components.fingerprint import DataPrint, canonical, fingerprint
+from furrow.components.fingerprint import DataPrint, canonical
 from furrow.components.plural import plural
 from furrow.components.records import Row
-from furrow.components.stored.rows import Prints, RowWriter, StoredRows
+from furrow.components.stored.rows import RowWriter, StoredRows
 from furrow.stages.data.augmenting import augmented
 from furrow.stages.data.bad_rows import BadRows
 from furrow.stages.data.dataset_files import identity
@@ -40,8 +40,8 @@ _ACCOUNT = "account.json"
 class Rows:
     """What is learned and what is measured on, both in the order of their files."""
 
-    train: Sequence[Row]
-    evaluation: Sequence[Row]
+    train: StoredRows
+    evaluation: StoredRows
     dropped: DroppedRows
     """What `filter_quality` and `remove_duplicates` took out of either side."""
     bad: BadRows = field(default_factory=BadRows)
@@ -54,6 +54,11 @@ class Rows:
     """What they were made of and what they are; None where nothing says that of another time."""
     held: Any = field(default=None, repr=False)
     """Keeps the folder in which they lie."""
+
+    @property
+    def both(self) -> StoredRows:
+        """The rows to learn, and behind them those to evaluate on."""
+        return self.train + self.evaluation
 
     @property
     def duplicates(self) -> int:
@@ -72,8 +77,8 @@ class Rows:
     def save(self, folder: Path) -> None:
         """Beside the rows, so that `load` gives the same again. They must be those of a RowWriter of that folder."""
         self.dropped.save()
-        sides = {side: _numbers(rows) for side, rows in (("train", self.train), ("evaluation", self.evaluation))}
-        np.savez(folder / "sides.npz", **sides, allow_pickle=False)
+        numbers = {"train": self.train.numbers, "evaluation": self.evaluation.numbers}
+        np.savez(folder / "sides.npz", **numbers, allow_pickle=False)
         bad = [[each.what, each.where, each.remedy, each.text] for each in self.bad.found]
         account = {"files": self.files, "prints": self.prints, "bad": bad, "seen": self.bad.seen, "skip": self.bad.skip}
         (folder / _ACCOUNT).write_text(json.dumps(account), encoding="utf-8")
@@ -120,10 +125,9 @@ def _load(loaded: Loaded, emit: Emit, folder: Path, ask: bool) -> Rows:
     rows.files, rows.prints = _files([*sources, *([measured] if measured else [])]), gathering.prints
     _settle_duplicates(rows, preprocessing, emit)
     if preprocessing.remove_duplicates == "near" and measured is not None:
-        _regard_as_equal(writer, stored, rows, preprocessing.duplicate_similarity, emit)
+        _regard_as_equal(writer, rows, preprocessing.duplicate_similarity, emit)
     if dataset.is_split:
         learnable = rows.train
-        assert isinstance(learnable, StoredRows)
         sides = sides_of(learnable, dataset.splits(), emit, bad)
         rows.train, rows.evaluation = learnable.only(sides.train), learnable.only(sides.evaluation)
         rows.prints |= lists_of(dataset)
@@ -141,8 +145,8 @@ def _load(loaded: Loaded, emit: Emit, folder: Path, ask: bool) -> Rows:
     new = list(_written(made, writer, rows.prints, gathering.print_of))
     rows.leave_out_bad()
     stored = writer.finish()
-    rows.train = stored.only(np.concatenate([_numbers(rows.train), np.array(new, dtype=np.int64)]))
-    rows.evaluation = stored.only(_numbers(rows.evaluation))
+    rows.train = stored.only(np.concatenate([rows.train.numbers, np.array(new, dtype=np.int64)]))
+    rows.evaluation = stored.only(rows.evaluation.numbers)
     return rows
 
 
@@ -186,11 +190,11 @@ def _settle_duplicates(rows: Rows, preprocessing: PreprocessingConfig, emit: Emi
         emit(Noted(message=f"{found} {said} to an earlier one ({listed(places)}): {what_then}"))
 
 
-def _regard_as_equal(writer: RowWriter, stored: StoredRows, rows: Rows, similarity: float, emit: Emit) -> None:
+def _regard_as_equal(writer: RowWriter, rows: Rows, similarity: float, emit: Emit) -> None:
     """Evaluation rows that are near duplicates of learned ones say the same as these from here on."""
     learned = len(rows.train)
-    both = np.concatenate([_numbers(rows.train), _numbers(rows.evaluation)])
-    first = near_groups(stored.only(both), similarity, emit)
+    both = rows.both.numbers
+    first = near_groups(rows.both, similarity, emit)
     alike = learned + np.flatnonzero(first[learned:] < learned)
     writer.regard_as_equal(both[alike], both[first[alike]])
 
@@ -222,15 +226,4 @@ def leakage(rows: Rows) -> Warned | None:
 
 def leaked(rows: Rows) -> np.ndarray:
     """The places of evaluation rows that say what a learned one says."""
-    return np.flatnonzero(prints_of(rows.evaluation).are_in(prints_of(rows.train)))
-
-
-def prints_of(rows: Sequence[Row]) -> Prints:
-    """What each row says; of rows on disk it is known already."""
-    if isinstance(rows, StoredRows):
-        return rows.prints
-    return Prints(np.frombuffer(b"".join(map(fingerprint, rows)), dtype=np.uint64).reshape(-1, 2))
-
-
-def _numbers(rows: Sequence[Row]) -> np.ndarray:
-    return rows.numbers if isinstance(rows, StoredRows) else np.array([row.number for row in rows], dtype=np.int64)
+    return np.flatnonzero(rows.evaluation.prints.are_in(rows.train.prints))

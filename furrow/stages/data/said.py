@@ -7,9 +7,9 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from furrow.components.columns import ANSWER, MESSAGES, PARTS, QUESTION
+from furrow.components.columns import ANSWER, MESSAGES, PARTS
 from furrow.components.fingerprint import NUMBERING, canonical, fingerprint
-from furrow.components.layouts import LABEL
+from furrow.components.layouts import LABEL, SYNONYMS
 from furrow.components.preferences import CHOSEN, REJECTED, VERDICT
 from furrow.components.records import Row
 from furrow.strategies.schema import Strategy
@@ -19,8 +19,6 @@ READ = frozenset(
     {"text", "system", "tools", "margin", *PARTS, *ANSWER, *MESSAGES, *CHOSEN, *REJECTED, *VERDICT, *LABEL}
 )
 """Columns that mean something by themselves."""
-_SAME: Sequence[Sequence[str]] = (QUESTION, ANSWER, MESSAGES, CHOSEN, REJECTED)
-"""Names of one meaning, where a row has one of them."""
 _PLANS_KEPT = 1000
 
 
@@ -63,7 +61,7 @@ class Said:
             return None
         kept = [name for name in names if name in READ or name in self._read]
         plan = {name: name for name in kept}
-        for same in _SAME:
+        for same in SYNONYMS:  # where the row has one of them
             there = [name for name in kept if name in same]
             if len(there) == 1:
                 plan[there[0]] = same[0]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from furrow.components.errors import RequestError
 from furrow.components.events import Emit, Noted, Warned
+from furrow.stages.run import clock
 from furrow.stages.run.folder import RunFolder
 from furrow.stages.run.way_out import learned_in
 from furrow.strategies.changes import Change
@@ -82,10 +82,8 @@ def recorded(before: Sequence[Mapping[str, Any]], found: Sequence[Change], step:
     Where the run was taken back to an earlier step, what had changed later holds from that step on. Of several changes
     of a key after one step the first old and the last new value count.
     """
-    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    made = [
-        {"key": each.key, "old": each.old, "new": each.new, "after_step": step, "at": now} for each in found
-    ]  # fmt: skip
+    at = clock.now()
+    made = [{"key": each.key, "old": each.old, "new": each.new, "after_step": step, "at": at} for each in found]
     kept: dict[tuple[str, int], dict[str, Any]] = {}
     for entry in (*({**each, "after_step": min(each["after_step"], step)} for each in before), *made):
         place = entry["key"], entry["after_step"]

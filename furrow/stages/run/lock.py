@@ -8,7 +8,6 @@ the file system carries locks from one to the other: NFS does, from Linux 2.6.12
 from __future__ import annotations
 
 import contextlib
-import datetime
 import errno
 import fcntl
 import functools
@@ -22,6 +21,7 @@ from furrow.components.disk.publish import make_folder
 from furrow.components.disk.storage import FULL, storing
 from furrow.components.errors import RequestError
 from furrow.components.events import Emit, Warned
+from furrow.stages.run.clock import now
 
 LOCK = ".lock"
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
@@ -47,7 +47,7 @@ def locked(folder: Path, emit: Emit) -> Iterator[None]:
     try:
         with contextlib.suppress(OSError):  # a full disk: whoever comes too late hears of "another process"
             os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()} since {_now()}\n".encode(), 0)
+            os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()} since {now()}\n".encode(), 0)
         yield
     finally:
         with contextlib.suppress(OSError):  # while it is still held: nobody else's file can have this name
@@ -138,7 +138,3 @@ def _close_all() -> None:
     for descriptor in _held:
         os.close(descriptor)
     _held.clear()
-
-
-def _now() -> str:
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

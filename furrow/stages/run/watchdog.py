@@ -10,7 +10,6 @@ itself is beyond it.
 from __future__ import annotations
 
 import contextlib
-import datetime
 import faulthandler
 import os
 import signal
@@ -23,6 +22,7 @@ from typing import NoReturn
 
 from furrow.components.disk.checkpoint_folder import checkpoints_in
 from furrow.components.interruption import Hung, StopRequest, Stuck
+from furrow.stages.run.clock import now
 from furrow.stages.run.folder import RunFolder
 
 PULSE = 30.0
@@ -105,10 +105,10 @@ class _Watchdog:
             resumable=self._run.resumable,
         )
 
-    def _works(self, before: tuple[float, int], now: tuple[float, int], seconds: float) -> bool:
+    def _works(self, before: tuple[float, int], after: tuple[float, int], seconds: float) -> bool:
         """In the training loop every micro-batch is noted, and a processor that waits for a device is busy, too."""
-        busy = not self._stop.heeded and now[0] - before[0] >= ALIVE_SHARE * seconds
-        return busy or now[1] - before[1] >= ALIVE_BYTES
+        busy = not self._stop.heeded and after[0] - before[0] >= ALIVE_SHARE * seconds
+        return busy or after[1] - before[1] >= ALIVE_BYTES
 
     def _interrupt(self) -> None:
         writer = threading.Thread(target=self._write_stacks, daemon=True)
@@ -119,9 +119,8 @@ class _Watchdog:
         signal.pthread_kill(self._main, _CALL)
 
     def _write_stacks(self) -> None:
-        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         with contextlib.suppress(OSError), self._run.stacks.open("w", encoding="utf-8") as file:
-            file.write(f"{now}: nothing has moved for {self._seconds:g} s\n\n")
+            file.write(f"{now()}: nothing has moved for {self._seconds:g} s\n\n")
             file.flush()
             faulthandler.dump_traceback(file, all_threads=True)
 

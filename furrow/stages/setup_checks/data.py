@@ -15,7 +15,7 @@ from furrow.components.errors import several
 from furrow.components.events import listed
 from furrow.components.plural import plural
 from furrow.components.prompt_template import PromptTemplate
-from furrow.components.records import Row
+from furrow.components.stored.rows import StoredRows
 from furrow.stages.data.bad_rows import BadRows
 from furrow.stages.data.control_tokens import forged_turns
 from furrow.stages.data.cut_by import rows_cut_by
@@ -111,7 +111,7 @@ def _check_examples(strategy: Strategy, rows: Rows, tokenizer: LightTokenizer | 
             yield Check("answers cut", "failed", fault.what, f"{fault.remedy}, {GO_ON}")
 
 
-def _refuse_mostly_bad(bad: BadRows, sides: Sequence[Sequence[Row]]) -> None:
+def _refuse_mostly_bad(bad: BadRows, sides: Sequence[StoredRows]) -> None:
     for side in sides:
         bad.without(side)
 
@@ -140,10 +140,10 @@ def _check_lengths(train: Prepared, evaluation: Prepared, maker: ExampleMaker) -
         yield Check("rows cut", "warning", found, f"raise {limit.where}, or shorten the rows")
 
 
-def _spread(rows: Sequence[Row]) -> list[Row]:
+def _spread(rows: StoredRows) -> StoredRows:
     """All of them, or MOST_ROWS at equal distances."""
     count = min(len(rows), MOST_ROWS)
-    return [rows[number * len(rows) // count] for number in range(count)]
+    return rows.only(number * len(rows) // count for number in range(count))
 
 
 def _median(values: Sequence[int]) -> int:

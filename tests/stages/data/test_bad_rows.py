@@ -154,7 +154,7 @@ def test_an_error_about_something_else_than_the_row_is_raised_even_where_rows_ar
         raise RequestError("max_length is too long", where="data_preprocessing.max_length")
     with bad.looking_at(row):
         raise RequestError("no good", where="d:1")
-    assert [each.where for each in bad.found] == ["d:1"] and bad.without([row, Row({}, "d:1"), row, Row({}, "d:1")])
+    assert [each.where for each in bad.found] == ["d:1"] and row in bad and Row({}, "d:1") not in bad
 
 
 def test_a_run_that_sets_rows_aside_is_resumed_on_the_same_rows(furrow, spoiled, tmp_path):

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 from furrow.components.events import Warned, listed
 from furrow.stages.data.bad_rows import BadRows
-from furrow.stages.data.inspection.copies import BothSides
 from furrow.stages.data.inspection.judgement import of_rules
 from furrow.stages.data.inspection.survey import Survey
 from furrow.stages.data.rows import Rows
@@ -17,7 +16,7 @@ LOOKED_AT = 5_000
 
 def glance(rows: Rows) -> Iterator[Warned]:
     """One warning for each rule that some of them break."""
-    both = BothSides(rows.train, rows.evaluation)
+    both = rows.both
     count = min(len(both), LOOKED_AT)
     numbers = [place * len(both) // count for place in range(count)]
     survey = Survey(BadRows(skip=True))

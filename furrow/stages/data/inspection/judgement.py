@@ -9,11 +9,12 @@ import numpy as np
 from furrow.components.errors import FurrowError
 from furrow.components.plural import plural
 from furrow.components.records import Row
+from furrow.components.stored.rows import StoredRows
 from furrow.stages.data.bad_rows import BadRows, as_text
 from furrow.stages.data.dropped import DroppedRows
 from furrow.stages.data.faulty import MOST_LEAKED
 from furrow.stages.data.inspection.boilerplate import shared_edges
-from furrow.stages.data.inspection.copies import BothSides, Copies
+from furrow.stages.data.inspection.copies import Copies
 from furrow.stages.data.inspection.excerpts import excerpt
 from furrow.stages.data.inspection.exchange import exchange_of
 from furrow.stages.data.inspection.findings import Finding, Severity
@@ -69,7 +70,7 @@ def of_rules(survey: Survey) -> Iterator[Finding]:
         yield Finding("min_words", "note", message, one.where, _setting("min_words", "2"), one.examples)
 
 
-def of_copies(rows: BothSides, survey: Survey, copies: Copies, measured: int) -> Iterator[Finding]:
+def of_copies(rows: StoredRows, survey: Survey, copies: Copies, measured: int) -> Iterator[Finding]:
     """`measured`: how many rows are evaluated on."""
     remedy = "take them out of one of the files"
     for rule, places, said, setting in (
@@ -93,14 +94,14 @@ def of_copies(rows: BothSides, survey: Survey, copies: Copies, measured: int) ->
             yield Finding(rule, "error" if grave else "warning", message, where, setting, _examples(rows, places))
 
 
-def of_contradictions(rows: BothSides, survey: Survey, places: np.ndarray) -> Iterator[Finding]:
+def of_contradictions(rows: StoredRows, survey: Survey, places: np.ndarray) -> Iterator[Finding]:
     if len(places):
         message = f"{plural(len(places), 'row answers', 'rows answer')} a question that another row answers otherwise"
         setting = "keep one answer to each question in the file, unless many are meant"
         yield Finding("contradictions", "warning", message, _places(survey, places), setting, _examples(rows, places))
 
 
-def of_boilerplate(rows: BothSides, survey: Survey) -> Iterator[Finding]:
+def of_boilerplate(rows: StoredRows, survey: Survey) -> Iterator[Finding]:
     for shared in shared_edges(rows, survey.beginnings, survey.endings):
         yield Finding(
             "boilerplate",
