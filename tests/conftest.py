@@ -33,6 +33,10 @@ class Ended:
     err: str
 
 
+# `make test &` in a script starts with SIGINT ignored, as would every command that a test interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     """Bytes name no test: a gzip file holds the second of its making, and each worker must collect the same names."""
     return argname if isinstance(val, bytes) else None

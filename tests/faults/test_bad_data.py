@@ -216,14 +216,14 @@ def huge(path: Path, kind: str) -> None:
 @pytest.mark.parametrize(
     ("kind", "ending", "on_bad_row", "said", "megabytes"),
     [
-        ("holes", ".jsonl", "stop", "longer than 64 MiB", 200),
+        pytest.param("holes", ".jsonl", "stop", "longer than 64 MiB", 200, marks=pytest.mark.slow),
         ("holes", ".jsonl", "skip", "4 rows", 200),
         ("holes", ".json", "skip", "NUL at byte", 50),
-        ("holes", ".csv", "skip", "longer than 64 MiB", 200),
-        ("letters", ".json", "skip", "longer than 64 MiB", 300),
+        pytest.param("holes", ".csv", "skip", "longer than 64 MiB", 200, marks=pytest.mark.slow),
+        pytest.param("letters", ".json", "skip", "longer than 64 MiB", 300, marks=pytest.mark.slow),
         ("letters", ".csv", "skip", "longer than 64 MiB", 200),
-        ("lists", ".jsonl", "skip", "4 rows", 200),
-        ("lists", ".json", "skip", "more than 1,000,000 values", 200),
+        pytest.param("lists", ".jsonl", "skip", "4 rows", 200, marks=pytest.mark.slow),
+        pytest.param("lists", ".json", "skip", "more than 1,000,000 values", 200, marks=pytest.mark.slow),
         ("lines", ".csv", "skip", "more than 100,000 lines", 100),
     ],
 )

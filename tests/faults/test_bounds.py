@@ -47,6 +47,7 @@ def measured(payloads: list[Payload]) -> dict[str, tuple[float, int]]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("topic", ["strategies", "templates"])
 def test_no_hostile_text_costs_more_than_a_second_and_200_mb(topic):
     """In a fresh interpreter: this one may have imported torch, and a fork has its memory."""

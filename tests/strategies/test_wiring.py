@@ -8,6 +8,7 @@ import types
 
 import pytest
 
+from furrow.components import registry
 from furrow.components.config import Config
 from furrow.components.registry import Component
 from furrow.strategies.json_schema import file_schema
@@ -35,7 +36,7 @@ def plugins(monkeypatch):
         importlib.metadata.EntryPoint("broken", "no_such_module_anywhere:APP", "furrow.model_app"),
     ]
     monkeypatch.setattr(
-        importlib.metadata, "entry_points", lambda group: [point for point in points if point.group == group]
+        registry, "entry_points", lambda group, _path: [point for point in points if point.group == group]
     )
 
 

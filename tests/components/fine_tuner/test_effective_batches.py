@@ -41,7 +41,7 @@ def furthest(one, other):
 METHOD = {"type": "lora", "r": 4, "dropout": 0.2}
 
 
-@pytest.mark.parametrize("tokens", [16, 40, 100])
+@pytest.mark.parametrize("tokens", [16, *(pytest.param(tokens, marks=pytest.mark.slow) for tokens in (40, 100))])
 def test_any_cut_gives_the_same_weights_after_20_steps_even_with_dropout(train, examples, tokens):
     settings = {"max_steps": 20, "per_device_train_batch_size": 8, "method": METHOD, "learning_rate": 1e-3}
     settings["adam_epsilon"] = 1e-3  # else AdamW turns rounding of gradients near zero into steps of full length
@@ -315,6 +315,7 @@ print(json.dumps(seen))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_AS is enforced on Linux")
 def test_a_process_that_may_not_have_more_memory_trains_on_in_smaller_pieces(tiny_model, tmp_path):
     def run(room):

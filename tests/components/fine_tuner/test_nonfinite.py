@@ -324,7 +324,7 @@ def test_where_the_newest_checkpoint_is_damaged_the_one_before_it_is_gone_back_t
 
 
 @pytest.mark.parametrize("action", ["skip", "rollback"])
-@pytest.mark.parametrize(("saved", "cuts"), [(1, (5,)), (3, (4, 6))])
+@pytest.mark.parametrize(("saved", "cuts"), [pytest.param(1, (5,), marks=pytest.mark.slow), (3, (4, 6))])
 def test_a_run_that_is_killed_around_a_setback_ends_as_one_that_never_was(train, bad, plant, action, saved, cuts):
     rows, _ = bad
     settings = {**SETTINGS, "on_nonfinite": action, "save_strategy": "steps", "save_steps": saved}
@@ -542,7 +542,7 @@ def test_the_newest_checkpoint_that_a_finite_step_came_from_outlives_the_limit(t
     assert there == [[0], [0, 1], [1, 2], [2, 3], [3, 4]]
 
 
-@pytest.mark.parametrize("cut", [3, 4, 5, 6])
+@pytest.mark.parametrize("cut", [3, *(pytest.param(cut, marks=pytest.mark.slow) for cut in (4, 5, 6))])
 def test_a_run_that_is_killed_around_a_ruined_checkpoint_ends_as_one_that_never_was(train, examples, plant, cut):
     """Ruined by the learning rate, so that what is resumed is ruined anew."""
 

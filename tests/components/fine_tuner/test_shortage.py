@@ -180,6 +180,7 @@ except Exception as error:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_AS is enforced on Linux")
 def test_a_process_that_may_not_have_enough_says_how_much_that_is(tiny_model, tmp_path):
     command = [sys.executable, "-c", LIMITED, str(tiny_model), str(tmp_path)]

@@ -96,7 +96,7 @@ MOMENTS = {
 }
 
 
-@pytest.mark.parametrize("extra", ["plain", "best and early stopping"])
+@pytest.mark.parametrize("extra", [pytest.param("plain", marks=pytest.mark.slow), "best and early stopping"])
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_a_stopped_and_resumed_run_is_the_run_that_nobody_stopped(moment, extra, go, tmp_path):
     best = {"load_best_model_at_end": True, "early_stopping": {"patience": 2}, "learning_rate": 0.05}
@@ -342,7 +342,7 @@ def test_a_signal_before_the_run_went_on_is_answered_by_the_very_command(command
     assert furrow(*again[1:]).code == 0
 
 
-@pytest.mark.parametrize("form", [(), ("--json",)])
+@pytest.mark.parametrize("form", [(), pytest.param(("--json",), marks=pytest.mark.slow)])
 def test_a_run_whose_reader_goes_away_saves_and_ends(form, started, tmp_path):
     run = RunFolder(tmp_path / "run")
     process = started("cli.py", *form, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
