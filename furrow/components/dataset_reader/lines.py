@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from furrow.components.data_files.opening import AT_ONCE, open_text, read
+from furrow.components.data_files.opening import open_text, read
 from furrow.components.dataset_reader import TEXT_KEPT, BadRow
 from furrow.components.errors import RequestError
 
 LONGEST = 64 << 20
 """Bytes that one line (or one element of an array) may have: the bound on memory."""
+_PIECE = 64 << 10
+"""Bytes passed over at once: each megabyte would be mapped and given back, which takes three times as long."""
 _LOOKED_AT = 1000
 """Bytes from the first NUL on that tell whether it is UTF-16."""
 
@@ -81,5 +83,5 @@ def _escaped(line: bytes) -> str:
 
 def _pass_over(file: BinaryIO, path: Path) -> None:
     """The rest of the line, without keeping it."""
-    while (piece := read(file, AT_ONCE, path, by_line=True)) and not piece.endswith(b"\n"):
+    while (piece := read(file, _PIECE, path, by_line=True)) and not piece.endswith(b"\n"):
         pass

@@ -27,6 +27,7 @@ from furrow.components.disk.sizes import readable
 from furrow.components.disk.staging import Staging, discard, sweep
 from furrow.components.disk.storage import StorageError, bytes_of, storing
 from furrow.components.events import Emit, Event, Noted, Progressed, TextsSent, json_line
+from furrow.components.progress import counted
 from furrow.stages.run.replay import replayed
 from furrow.strategies.schema import DatasetConfig
 
@@ -130,7 +131,7 @@ class Cache:
             lock = _locked(path)
         if lock is None:
             return None
-        if damage := _damage(path):
+        if damage := _damage(path, emit):
             os.close(lock)
             emit(Noted(message=f"prepared data in {path} is damaged ({damage}): it is made anew"))
             with storing(path):
@@ -243,7 +244,7 @@ def _fill(place: Path, make: Make, telling: _Telling, of: str) -> str | None:
     return reason
 
 
-def _damage(path: Path) -> str | None:
+def _damage(path: Path, emit: Emit) -> str | None:
     """What is wrong with an entry; None where it is as it was written."""
     try:
         if (known := _sums(path)) is None:
@@ -252,7 +253,8 @@ def _damage(path: Path) -> str | None:
         for name, (size, _) in known["files"].items():
             if sizes[name] != size:
                 return f"{name} has {sizes[name]:,} bytes of {size:,}"
-        for name, digest in zip(sizes, sums_of([path / name for name in sizes]), strict=True):
+        sums = counted(sums_of(path / name for name in sizes), emit, "checking the prepared data (files)", len(sizes))
+        for name, digest in zip(sizes, sums, strict=True):
             if digest != known["files"][name][1]:
                 return f"the content of {name} is another one"
     except (OSError, TypeError, ValueError) as error:

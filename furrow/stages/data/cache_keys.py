@@ -22,8 +22,6 @@ import furrow
 from furrow.components.disk.hashing import sha256_of, sums_of
 from furrow.components.registry import claims
 from furrow.stages.data.augmenting import models_asked
-from furrow.stages.data.dataset_files import identity
-from furrow.stages.data.gather import eval_source, train_sources
 from furrow.strategies.files import Loaded
 from furrow.strategies.schema import Strategy
 from furrow.strategies.wiring import Wired
@@ -83,14 +81,6 @@ def examples_key(loaded: Loaded, of_rows: str | None, tokenizer: Any) -> str | N
             "tokenizer": tokenizer_print(tokenizer),
         }
     )
-
-
-def inputs(loaded: Loaded) -> dict[str, Any]:
-    """What says of each set of rows that it is the same another time. Raises RequestError where no set is named."""
-    dataset = loaded.strategy.dataset
-    measured = eval_source(dataset)
-    sources = [*train_sources(dataset), *([measured] if measured else [])]
-    return {source.key: identity(source.path, source.config.reader) for source in sources}
 
 
 def tokenizer_print(tokenizer: Any) -> str:

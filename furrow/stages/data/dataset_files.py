@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,10 @@ from typing import Any
 from furrow.components.data_files.folder import files_below
 from furrow.components.data_files.opening import refuse_no_access
 from furrow.components.dataset_reader import DatasetReader
-from furrow.components.disk.hashing import sums_of
+from furrow.components.disk.hashing import sha256_of, sums_of
 from furrow.components.errors import RequestError
 from furrow.components.events import Emit, Noted
+from furrow.components.progress import counted
 from furrow.components.registry import factory, find
 from furrow.stages.data.file_types import by_content, by_ending
 from furrow.stages.data.folders import Shards, kind_of, shards_of, told
@@ -60,7 +62,7 @@ def type_by_name(path: Path) -> tuple[str, Mapping[str, Any]] | None:
     return None if said is None else (said.type, said.settings)
 
 
-def identity(path: Path, reader: Wired | None = None) -> dict[str, Any]:
+def identity(path: Path, reader: Wired | None = None, emit: Emit = lambda event: None) -> dict[str, Any]:
     """What says that the input is the same another time: `path`, and `sha256` of the file (of a folder: of its files
     and their names), or what else the reader says of it, such as the `commit` of a data set of the hub.
 
@@ -69,22 +71,26 @@ def identity(path: Path, reader: Wired | None = None) -> dict[str, Any]:
     """
     refuse_no_access(path)
     if path.is_file():
-        return {"path": str(path), "sha256": _sums([path])[0]}
+        with _no_os_error(path):
+            return {"path": str(path), "sha256": sha256_of(path, emit)}
     own = getattr(factory(reader.component)(reader.config), "identity", None) if reader is not None else None
     if own is not None and (said := own(path)) is not None:
         return {"path": str(path), **said}
     if not path.is_dir():
         return {"path": str(path)}
     files = [file for file in files_below(path) if file.is_file()]
-    listing = "".join(f"{digest}  {file.relative_to(path)}\n" for file, digest in zip(files, _sums(files), strict=True))
+    with _no_os_error(path):
+        sums = counted(sums_of(files), emit, f"hashing the files of {path.name}", len(files))
+        listing = "".join(f"{digest}  {file.relative_to(path)}\n" for file, digest in zip(files, sums, strict=True))
     return {"path": str(path), "sha256": sha256(listing.encode()).hexdigest(), "files": len(files)}
 
 
-def _sums(files: Sequence[Path]) -> list[str]:
+@contextmanager
+def _no_os_error(path: Path) -> Iterator[None]:
     try:
-        return sums_of(files)
+        yield
     except OSError as error:
-        raise RequestError(f"{error.filename or 'a file'} cannot be read: {error.strerror}") from error
+        raise RequestError(f"{error.filename or path} cannot be read: {error.strerror}") from error
 
 
 def _built(kind: str, settings: Mapping[str, Any]) -> DatasetReader:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import collections
+import itertools
 import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -19,7 +21,7 @@ from furrow.components.progress import counted
 from furrow.components.records import Row
 from furrow.components.stored.rows import RowWriter
 from furrow.stages.data.bad_rows import JUDGED_AT, SHOWN, BadRows, judge, together
-from furrow.stages.data.dataset_files import reader_for
+from furrow.stages.data.dataset_files import identity, reader_for
 from furrow.stages.data.dropped import DroppedRows
 from furrow.stages.data.quality.rules import Rules
 from furrow.stages.data.said import Said
@@ -28,6 +30,9 @@ from furrow.strategies.schema import DatasetConfig, MixSource, Strategy
 
 LOOK_ON = 100_000
 """Rows that are still read behind a bad one that ends the run, for others to be named with it."""
+LONG = 256 << 20
+"""Bytes of a file whose first rows are tried before anything else is done with it."""
+TRIED = 1_000
 
 
 @dataclass(frozen=True)
@@ -68,13 +73,33 @@ def eval_source(dataset: DatasetConfig) -> Source | None:
     return Source("eval_file", Path(dataset.eval_file).expanduser(), dataset, len(dataset.mix))
 
 
+def all_sources(dataset: DatasetConfig) -> list[Source]:
+    """What is learned, and what is measured on where a file of its own is named. Raises as `train_sources`."""
+    measured = eval_source(dataset)
+    return [*train_sources(dataset), *([measured] if measured else [])]
+
+
+def identities(dataset: DatasetConfig, emit: Emit) -> dict[str, Any]:
+    """What says of each set of rows that it is the same another time. Raises RequestError where no set is named."""
+    return {source.key: identity(source.path, source.config.reader, emit) for source in all_sources(dataset)}
+
+
+def try_beginnings(strategy: Strategy) -> None:
+    """Raises what reading a long file will raise about its first rows, before minutes are spent on hashing it."""
+    for source in all_sources(strategy.dataset):
+        if source.path.is_file() and source.path.stat().st_size > LONG:
+            bad = BadRows(skip=strategy.dataset.on_bad_row == "skip")
+            rows = rows_in(source, bad, layouts_of(source, _objective(strategy)))
+            collections.deque(itertools.islice(rows, TRIED), maxlen=0)
+
+
 class Gathering:
     """Appends the rows of sources to one writer, and keeps account of the others."""
 
     def __init__(self, writer: RowWriter, strategy: Strategy, bad: BadRows, dropped: DroppedRows, emit: Emit):
         self._writer, self._bad, self._dropped, self._emit = writer, bad, dropped, emit
         self._form = strategy.data_preprocessing.unicode_normalization
-        self._objective = getattr(strategy.fine_tuner.config, "objective", None)
+        self._objective = _objective(strategy)
         self._said = Said.of(strategy)
         self._prefixes: dict[int, str] = {}
         self.prints: dict[str, Any] = {}
@@ -167,6 +192,10 @@ def rows_in(
         raise together(found)
     bad.seen += good + len(found)
     judge(found, good + len(found))
+
+
+def _objective(strategy: Strategy) -> Any:
+    return getattr(strategy.fine_tuner.config, "objective", None)
 
 
 def layouts_of(source: Source, objective: Any) -> Layouts:

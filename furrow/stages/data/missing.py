@@ -7,15 +7,13 @@ from pathlib import Path
 
 from furrow.stages.data.dataset_files import OF_FILES
 from furrow.stages.data.file_types import missing_file
-from furrow.stages.data.gather import eval_source, train_sources
+from furrow.stages.data.gather import all_sources
 from furrow.strategies.files import LIBRARY, Loaded
 
 
 def refuse_missing(loaded: Loaded) -> None:
     """Raises RequestError for the first file that is not there, and where no training data is named."""
-    dataset = loaded.strategy.dataset
-    measured = eval_source(dataset)
-    for source in (*train_sources(dataset), *([measured] if measured else [])):
+    for source in all_sources(loaded.strategy.dataset):
         reader = source.config.reader
         of_a_file = reader is None or reader.type in (*OF_FILES, "text")
         if of_a_file and not os.path.lexists(source.path):

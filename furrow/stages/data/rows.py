@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,9 @@ from furrow.components.records import Row
 from furrow.components.stored.rows import RowWriter, StoredRows
 from furrow.stages.data.augmenting import augmented
 from furrow.stages.data.bad_rows import BadRows
-from furrow.stages.data.dataset_files import identity
 from furrow.stages.data.dropped import PLACES, DroppedRows
 from furrow.stages.data.duplicates import near_groups
-from furrow.stages.data.gather import Gathering, Source, eval_source, train_sources
+from furrow.stages.data.gather import Gathering, eval_source, identities, train_sources
 from furrow.stages.data.kept_answers import answers_folder
 from furrow.stages.data.missing import refuse_missing
 from furrow.stages.data.splitting import lists_of, sides_of
@@ -115,14 +114,14 @@ def _load(loaded: Loaded, emit: Emit, folder: Path, ask: bool) -> Rows:
     refuse_missing(loaded)
     dataset, preprocessing = loaded.strategy.dataset, loaded.strategy.data_preprocessing
     bad, dropped, writer = BadRows(skip=dataset.on_bad_row == "skip"), DroppedRows(folder), RowWriter(folder)
-    sources, measured = train_sources(dataset), eval_source(dataset)
+    measured = eval_source(dataset)
     gathering = Gathering(writer, loaded.strategy, bad, dropped, emit)
-    learned = sum(len(gathering.add(source)) for source in sources)
+    learned = sum(len(gathering.add(source)) for source in train_sources(dataset))
     if measured is not None:
         gathering.add(measured)
     stored = writer.so_far()
     rows = Rows(stored[:learned], stored[learned:], dropped, bad)
-    rows.files, rows.prints = _files([*sources, *([measured] if measured else [])]), gathering.prints
+    rows.files, rows.prints = identities(dataset, emit), gathering.prints
     _settle_duplicates(rows, preprocessing, emit)
     if preprocessing.remove_duplicates == "near" and measured is not None:
         _regard_as_equal(writer, rows, preprocessing.duplicate_similarity, emit)
@@ -160,10 +159,6 @@ def _written(
         yield writer.append(row, print_of(row))
     if said.facts()["rows"]:
         prints["augmentation"] = said.facts()
-
-
-def _files(sources: Sequence[Source]) -> dict[str, Any]:
-    return {source.key: identity(source.path, source.config.reader) for source in sources}
 
 
 def _settle_duplicates(rows: Rows, preprocessing: PreprocessingConfig, emit: Emit) -> None:

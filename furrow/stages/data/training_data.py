@@ -21,12 +21,13 @@ from furrow.components.records import Row, longest
 from furrow.components.stored.examples import ExampleWriter, StoredExamples
 from furrow.stages.data import kept_examples
 from furrow.stages.data.cache import Cache, Held
-from furrow.stages.data.cache_keys import examples_key, inputs, rows_key
+from furrow.stages.data.cache_keys import examples_key, rows_key
 from furrow.stages.data.classification_examples import counted
 from furrow.stages.data.control_tokens import forged_turns
 from furrow.stages.data.cut_by import CutBy, rows_cut_by
 from furrow.stages.data.examples import ExampleMaker, Prepared, maker_for
 from furrow.stages.data.faulty import faults_of, judge
+from furrow.stages.data.gather import identities, try_beginnings
 from furrow.stages.data.inspection.glance import glance
 from furrow.stages.data.missing import refuse_missing
 from furrow.stages.data.mixing import mixed
@@ -76,7 +77,8 @@ def read_rows(loaded: Loaded, emit: Emit) -> Rows:
     """Reads and cleans them, and says so; or finds them read and cleaned."""
     emit(StageStarted(stage="reading the data"))
     refuse_missing(loaded)
-    sums = inputs(loaded)
+    try_beginnings(loaded.strategy)
+    sums = identities(loaded.strategy.dataset, emit)
     key = rows_key(loaded, sums)
 
     def make(folder: Path, say: Emit) -> str | None:

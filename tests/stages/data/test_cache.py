@@ -16,10 +16,11 @@ import yaml
 from tokenizers import AddedToken
 from transformers import AutoTokenizer
 
+from furrow.components import progress
 from furrow.components.disk.sizes import GIB
 from furrow.components.errors import RequestError
-from furrow.components.events import DataPrepared, Noted, RowsSetAside, StageStarted, json_line
-from furrow.stages.data import cache, cache_keys, training_data
+from furrow.components.events import DataPrepared, Noted, Progressed, RowsSetAside, StageStarted, json_line
+from furrow.stages.data import cache, cache_keys, gather, training_data
 from furrow.stages.data.cache import Cache
 from furrow.stages.data.training_data import prepare
 from furrow.strategies.files import load
@@ -54,6 +55,21 @@ def prepared(loaded, tokenizer):
     data = prepare(loaded, tokenizer, events.append)
     found = {level for level, held in (("rows", data.rows.held), ("examples", data.held)) if held.found}
     return data, events, found
+
+
+@pytest.mark.parametrize("first", [b"no row\n", b"[1]\n", b"\xff\n"])
+def test_of_a_long_file_the_first_rows_are_tried_before_it_is_hashed(loaded, tokenizer, tmp_path, monkeypatch, first):
+    monkeypatch.setattr(progress, "SECONDS", 0)
+    events = []
+    prepare(loaded(), tokenizer, events.append)
+    hashed = [event for event in events if isinstance(event, Progressed) and event.stage == "hashing qa.jsonl (MiB)"]
+    assert (hashed[-1].done, hashed[-1].total) == (1, 1)
+    file = tmp_path / "qa.jsonl"
+    file.write_bytes(first + file.read_bytes())
+    monkeypatch.setattr(gather, "LONG", 100)
+    with pytest.raises(RequestError, match=r"qa\.jsonl:1"):
+        prepare(loaded(), tokenizer, events.append)
+    assert len([event for event in events if isinstance(event, Progressed) and "hashing" in event.stage]) == len(hashed)
 
 
 def said(data):
