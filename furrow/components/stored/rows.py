@@ -1,4 +1,4 @@
-"""Rows on disk: written once, read in order or by number, in 26 bytes of memory each."""
+"""Rows on disk: written once, read in order or by number. What is known of each, 26 bytes, is mapped into memory."""
 
 from __future__ import annotations
 
@@ -107,7 +107,10 @@ class StoredRows(Sequence[Row]):
     @property
     def numbers(self) -> np.ndarray:
         """Places in the file."""
-        return np.arange(self._numbers.start, self._numbers.stop) if isinstance(self._numbers, range) else self._numbers
+        if not isinstance(self._numbers, range):
+            return self._numbers
+        kind = np.int32 if self._numbers.stop < 2**31 else np.int64
+        return np.arange(self._numbers.start, self._numbers.stop, dtype=kind)
 
     @property
     def prints(self) -> Prints:
@@ -193,10 +196,9 @@ class RowWriter:
 
     def regard_as_equal(self, these: np.ndarray, others: np.ndarray) -> None:
         """The rows of these numbers have the prints of the others from now on."""
-        prints = self.so_far()._file.prints
-        prints[these] = prints[others]
-        with (self._folder / PRINTS).open("r+b") as file:
-            file.write(prints.tobytes())
+        if self.so_far():
+            prints = np.memmap(self._folder / PRINTS, dtype=np.uint64, mode="r+").reshape(-1, 2)
+            prints[these] = prints[others]
 
     def finish(self) -> StoredRows:
         """All rows; `StoredRows.load` finds them again."""
@@ -217,12 +219,12 @@ class RowWriter:
 
 
 class _RowFile:
-    """The file and what is known of its rows without reading it: 26 bytes for each."""
+    """The file, and what is known of its rows without reading it."""
 
     def __init__(self, folder: Path) -> None:
-        self.ends = np.fromfile(folder / ENDS, dtype=np.uint64)
-        self.prints = np.fromfile(folder / PRINTS, dtype=np.uint64).reshape(-1, 2)
-        self.sources = np.fromfile(folder / SOURCES, dtype=np.uint16)
+        self.ends = _mapped(folder / ENDS, np.uint64)
+        self.prints = _mapped(folder / PRINTS, np.uint64).reshape(-1, 2)
+        self.sources = _mapped(folder / SOURCES, np.uint16)
         self._descriptor = os.open(folder / ROWS, os.O_RDONLY)
         weakref.finalize(self, os.close, self._descriptor)
 
@@ -243,3 +245,8 @@ class _RowFile:
     def _decoded(self, line: bytes, number: int) -> Row:
         where, origin, columns = json.loads(line.decode())
         return Row(columns, where, int(self.sources[number]), origin, number)
+
+
+def _mapped(path: Path, kind: type[np.generic]) -> np.ndarray:
+    """The numbers in a file. They take memory once they are looked at, and the system may have it back."""
+    return np.memmap(path, dtype=kind, mode="r").view(np.ndarray) if path.stat().st_size else np.zeros(0, kind)
