@@ -11,6 +11,7 @@ from typing import Any, overload
 import numpy as np
 
 from furrow.components.records import AnyExample, Classified, Counted, Example, Judged, Pair
+from furrow.components.stored.mapped import Mapped
 
 TOKENS, WEIGHTS, PLACES = "tokens.bin", "weights.bin", "places.bin"
 _LEARNED = 1 << 31
@@ -22,6 +23,7 @@ _KEPT = 32 << 20
 """Bytes of a file that may stay mapped: then the pages are given back, and come again when they are wanted."""
 _AROUND = 128 << 10
 """What reading a few bytes brings in besides, at most: the kernel maps 64 KiB around a page that is missing."""
+_MANY = 100_000
 _BUFFER = 1 << 20
 _AT_ONCE = 1 << 18
 """Tokens that are written in one go."""
@@ -179,7 +181,9 @@ class StoredExamples(Counted):
     def lengths(self) -> np.ndarray:
         """Tokens of each one's `sequences` together."""
         starts = self._file.starts[self.numbers]
-        return self._file.ends[starts + self._has_two] - self._file.begins(starts)
+        found: np.ndarray = self._file.ends[starts + self._has_two] - self._file.begins(starts)
+        self._file.looked_through(len(found))
+        return found
 
     @property
     def longest(self) -> int:
@@ -237,15 +241,19 @@ class StoredExamples(Counted):
     def _summed(self, of_sequences: np.ndarray) -> np.ndarray:
         starts, two = self._file.starts[self.numbers], self._has_two
         first = of_sequences[starts].astype(np.int64)
-        return first + two * of_sequences[starts + two]
+        found: np.ndarray = first + two * of_sequences[starts + two]
+        self._file.looked_through(len(found))
+        return found
 
 
 class _ExampleFile:
     """The files, and what is known of the examples without reading them."""
 
     def __init__(self, folder: Path) -> None:
+        self.mapped = Mapped()
+
         def column(name: str) -> np.ndarray:
-            return np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False).view(np.ndarray)
+            return self.mapped.saved(folder / f"{name}.npy")
 
         self.kinds, self.values, self.sources = column("kinds"), column("values"), column("sources")
         self.learned, self.firsts, self.ends = column("learned"), column("firsts"), column("ends")
@@ -253,9 +261,9 @@ class _ExampleFile:
         self.starts = column("starts")
         """Of each example, the number of its first sequence."""
         self.largest = int(column("largest"))
-        self._tokens = _Mapped(folder / TOKENS, np.uint32)
-        self._places = _Mapped(folder / PLACES, np.uint8)
-        self._weights = _Mapped(folder / WEIGHTS, np.float64)
+        self._tokens = _Window(folder / TOKENS, np.uint32)
+        self._places = _Window(folder / PLACES, np.uint8)
+        self._weights = _Window(folder / WEIGHTS, np.float64)
         weighted = column("weighted")
         lengths = self.ends[weighted] - self.begins(weighted)
         self._weighted, self._weight_ends = weighted, np.cumsum(lengths)
@@ -263,6 +271,11 @@ class _ExampleFile:
     @property
     def weighted(self) -> bool:
         return len(self._weighted) > 0
+
+    def looked_through(self, count: int) -> None:
+        """So many examples were asked at once: where these are many, what was mapped for it is given back."""
+        if count > _MANY:
+            self.mapped.give_back()
 
     def begins(self, sequences: np.ndarray) -> np.ndarray:
         """Where each of these sequences begins."""
@@ -309,7 +322,7 @@ class _ExampleFile:
         return weights
 
 
-class _Mapped:
+class _Window:
     """A file of numbers of one type in memory, of which at most about _KEPT bytes count as this process's own."""
 
     def __init__(self, path: Path, kind: type[np.generic]) -> None:

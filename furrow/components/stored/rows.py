@@ -14,6 +14,7 @@ import numpy as np
 
 from furrow.components.fingerprint import fingerprint, no_json
 from furrow.components.records import Row
+from furrow.components.stored.mapped import Mapped
 
 ROWS, ENDS, PRINTS, SOURCES = "rows.jsonl", "row_ends.bin", "row_prints.bin", "row_sources.bin"
 AT_ONCE = 1024
@@ -131,6 +132,10 @@ class StoredRows(Sequence[Row]):
         chosen = places if isinstance(places, np.ndarray) else np.fromiter(places, dtype=np.int64)
         return StoredRows(self._file, self.numbers[chosen])
 
+    def give_back(self) -> None:
+        """The memory that what is known of all rows of the file takes since it was looked at."""
+        self._file.mapped.give_back()
+
     def __add__(self, others: StoredRows) -> StoredRows:
         """These, and behind them others of the same writer."""
         return StoredRows(self._file, np.concatenate([self.numbers, others.numbers]))
@@ -222,9 +227,10 @@ class _RowFile:
     """The file, and what is known of its rows without reading it."""
 
     def __init__(self, folder: Path) -> None:
-        self.ends = _mapped(folder / ENDS, np.uint64)
-        self.prints = _mapped(folder / PRINTS, np.uint64).reshape(-1, 2)
-        self.sources = _mapped(folder / SOURCES, np.uint16)
+        self.mapped = Mapped()
+        self.ends = self.mapped.raw(folder / ENDS, np.uint64)
+        self.prints = self.mapped.raw(folder / PRINTS, np.uint64).reshape(-1, 2)
+        self.sources = self.mapped.raw(folder / SOURCES, np.uint16)
         self._descriptor = os.open(folder / ROWS, os.O_RDONLY)
         weakref.finalize(self, os.close, self._descriptor)
 
@@ -245,8 +251,3 @@ class _RowFile:
     def _decoded(self, line: bytes, number: int) -> Row:
         where, origin, columns = json.loads(line.decode())
         return Row(columns, where, int(self.sources[number]), origin, number)
-
-
-def _mapped(path: Path, kind: type[np.generic]) -> np.ndarray:
-    """The numbers in a file. They take memory once they are looked at, and the system may have it back."""
-    return np.memmap(path, dtype=kind, mode="r").view(np.ndarray) if path.stat().st_size else np.zeros(0, kind)

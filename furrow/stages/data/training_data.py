@@ -117,6 +117,7 @@ def prepare(loaded: Loaded, tokenizer: Any, emit: Emit, rows: Rows | None = None
                 remedy="set training_args.eval_strategy to epoch or steps, or leave the evaluation data out",
             )
         )
+    rows.train.give_back()
     train, evaluation = mixed(strategy, _stored(kept.train), _stored(kept.evaluation), emit)
     return TrainingData(
         rows, replace(kept.train, examples=train), replace(kept.evaluation, examples=evaluation), maker, held
