@@ -19,7 +19,7 @@ _LEARNED = 1 << 31
 _EXAMPLE, _PAIR, _JUDGED, _CLASSIFIED = range(4)
 _STORED = np.array([1, 2, 2, 1], dtype=np.int8)
 """Sequences of each kind that are stored; those that go through the model as the row's own come first."""
-_KEPT = 32 << 20
+_KEPT = 8 << 20
 """Bytes of a file that may stay mapped: then the pages are given back, and come again when they are wanted."""
 _AROUND = 128 << 10
 """What reading a few bytes brings in besides, at most: the kernel maps 64 KiB around a page that is missing."""
